@@ -1,0 +1,53 @@
+# Two commands matter: `make run` and `make test`. The rest is for those who work on it.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+PYTHON := .venv/bin/python
+PACKAGES := $(wildcard card_protocol hce sdk_mobile reader_bridge backend tools tests wsgi.py)
+# Two processes on two cores; `make test WORKERS=0` runs in one, for a debugger.
+WORKERS ?= 2
+PYTEST_ARGS ?=
+
+.PHONY: help run test check format story migrate lock bench-tap clean setup setup-dev
+
+help: ## say what can be made (this list)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup:
+	@scripts/setup
+
+setup-dev:
+	@scripts/setup --dev
+
+run: setup ## start the demo city: public network on 8080, internal on 8081, worker
+	@$(PYTHON) -m backend run
+
+story: setup ## play the main story on a fresh temporary instance
+	@$(PYTHON) -m tools.story
+
+test: setup-dev ## set up, check, and run every test
+	@$(MAKE) --no-print-directory check
+	$(PYTHON) -m pytest -n $(WORKERS) --dist loadgroup $(PYTEST_ARGS)
+
+check: setup-dev ## style, types, arrows between packages, the repository's own rules
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m ruff format --check $(PACKAGES)
+	$(PYTHON) -m mypy --explicit-package-bases $(PACKAGES)
+	.venv/bin/lint-imports --no-cache
+	$(PYTHON) -m tools.repo_rules
+
+format: setup-dev ## let ruff lay out the code
+	$(PYTHON) -m ruff check --fix .
+	$(PYTHON) -m ruff format $(PACKAGES)
+
+migrate: setup ## bring the three databases under var/ to the newest schema
+	@$(PYTHON) -m backend migrate
+
+lock: setup ## resolve requirements*.in into requirements*.txt
+	@$(PYTHON) -m tools.lock
+
+bench-tap: setup ## 200 taps at the PC/SC terminal, card answer to printed receipt
+	@$(PYTHON) -m tools.bench_tap
+
+clean: ## remove databases, caches and the environment
+	rm -rf .venv var .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,1 @@
+"""The tests; a package so that its support/ can be imported by every test."""

@@ -1,0 +1,1 @@
+"""What fixtures stand on: machinery of the tests, no tests."""

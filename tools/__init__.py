@@ -1,0 +1,1 @@
+"""Tools of the repository: what developers and the two commands run; no product code."""
