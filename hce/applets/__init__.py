@@ -1,0 +1,1 @@
+"""The applications a card in software can carry, one module each."""

@@ -1,0 +1,1 @@
+"""Ways from a card in software to a terminal, one module each."""
