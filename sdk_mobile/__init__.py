@@ -1,0 +1,77 @@
+"""What a phone app imports: log in, card, top-up, pay, codes, history; works offline.
+
+Knows the backend only by its HTTP contract, and terminals only by bytes.
+"""
+
+from __future__ import annotations
+
+from sdk_mobile.client import Language
+from sdk_mobile.errors import (
+    AnswerMalformed,
+    CodeUnreadable,
+    KeysUnreadable,
+    NotReady,
+    Offline,
+    OutcomeUnknown,
+    Problem,
+    Refused,
+    SdkError,
+    SignedOut,
+    StorageDamaged,
+    StorageFailed,
+)
+from sdk_mobile.keys import DeviceKeys, SoftwareDeviceKeys
+from sdk_mobile.models import (
+    Account,
+    Balance,
+    Device,
+    History,
+    Line,
+    LoginCode,
+    MerchantCodeView,
+    PayCodeView,
+    Payment,
+    Person,
+    PhoneCard,
+    TopUp,
+)
+from sdk_mobile.operations import Resumed
+from sdk_mobile.pictures import PictureKind
+from sdk_mobile.storage import FileStorage, MemoryStorage, Storage
+from sdk_mobile.wallet import Wallet
+
+__all__ = [
+    "Account",
+    "AnswerMalformed",
+    "Balance",
+    "CodeUnreadable",
+    "Device",
+    "DeviceKeys",
+    "FileStorage",
+    "History",
+    "KeysUnreadable",
+    "Language",
+    "Line",
+    "LoginCode",
+    "MemoryStorage",
+    "MerchantCodeView",
+    "NotReady",
+    "Offline",
+    "OutcomeUnknown",
+    "PayCodeView",
+    "Payment",
+    "Person",
+    "PhoneCard",
+    "PictureKind",
+    "Problem",
+    "Refused",
+    "Resumed",
+    "SdkError",
+    "SignedOut",
+    "SoftwareDeviceKeys",
+    "Storage",
+    "StorageDamaged",
+    "StorageFailed",
+    "TopUp",
+    "Wallet",
+]

@@ -1,0 +1,56 @@
+"""Pictures of codes for a screen, as PNG. Knows nothing of what a code says."""
+
+from __future__ import annotations
+
+import io
+from typing import Literal, cast
+
+import qrcode
+import zxingcpp
+from PIL import Image
+from qrcode.constants import ERROR_CORRECT_M
+
+PictureKind = Literal["qr", "code128"]
+
+QR_MODULE_PIXELS = 10
+QR_QUIET_MODULES = 4  # ISO/IEC 18004 asks for four
+BAR_PIXELS = 3
+CONTENT_CHARACTERS_MAX = 512
+
+
+def picture(content: str, kind: PictureKind) -> bytes:
+    """A PNG, black on white, with the quiet zone scanners need.
+
+    Raises ValueError when there is no content, too much, or the kind is not known.
+    """
+    if not 1 <= len(content) <= CONTENT_CHARACTERS_MAX:
+        raise ValueError("a code holds 1 to 512 characters")
+    if kind == "qr":
+        return _png(_qr(content))
+    if kind == "code128":
+        return _png(_code128(content))
+    raise ValueError(f"not a kind of picture: {kind}")
+
+
+def _qr(content: str) -> Image.Image:
+    code = qrcode.QRCode(
+        error_correction=ERROR_CORRECT_M, box_size=QR_MODULE_PIXELS, border=QR_QUIET_MODULES
+    )
+    code.add_data(content)
+    code.make(fit=True)
+    image: Image.Image = code.make_image().get_image()
+    return image.convert("L")
+
+
+def _code128(content: str) -> Image.Image:
+    barcode = zxingcpp.create_barcode(content, zxingcpp.BarcodeFormat.Code128)
+    bars = barcode.to_image(scale=BAR_PIXELS)
+    height, width = bars.shape
+    pixels = bytes(cast("bytes", bars))  # a buffer, which its type stub does not say
+    return Image.frombytes("L", (width, height), pixels)
+
+
+def _png(image: Image.Image) -> bytes:
+    out = io.BytesIO()
+    image.save(out, "PNG")
+    return out.getvalue()
