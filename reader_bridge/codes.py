@@ -1,0 +1,99 @@
+"""A pay code from a camera's picture or a scanner's line; knows nothing of whether it is true."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from collections.abc import Sequence
+from typing import Final
+
+import zxingcpp
+from PIL import Image, UnidentifiedImageError
+
+from card_protocol import pay_code
+from card_protocol.errors import MalformedBytes
+from reader_bridge.faults import CodeFault, Text
+
+PICTURE_BYTES_MAX: Final = 8 * 1024 * 1024
+PICTURE_PIXELS_MAX: Final = 24_000_000
+LINE_CHARACTERS_MAX: Final = 64
+_FORMATS: Final = zxingcpp.BarcodeFormats(
+    [zxingcpp.BarcodeFormat.QRCode, zxingcpp.BarcodeFormat.Code128]
+)
+_SYMBOLOGY_MARKS: Final = ("]C0", "]C1", "]Q0", "]Q1")  # ISO/IEC 15424, set by some scanners
+
+# First two digits and lengths: design B.3.3.
+_FOREIGN: Final[tuple[tuple[range, range, Text], ...]] = (
+    (range(10, 16), range(18, 19), Text("微信支付", "WeChat Pay")),
+    (range(25, 31), range(16, 25), Text("支付宝", "Alipay")),
+    (range(62, 63), range(19, 20), Text("银联", "UnionPay")),
+)
+_OTHER_ISSUER: Final = Text("其他机构", "another issuer")
+
+
+def read_scanner_line(line: str) -> str:
+    """The 19 digits in what a scanner typed. Raises CodeFault(pay_code_malformed, …_foreign)."""
+    text = line.strip()
+    for mark in _SYMBOLOGY_MARKS:
+        text = text.removeprefix(mark)
+    if len(text) > LINE_CHARACTERS_MAX:
+        raise CodeFault("pay_code_malformed")
+    try:
+        return pay_code.decode(text).encode()
+    except MalformedBytes as error:
+        if error.code != pay_code.FOREIGN_CODE:
+            raise CodeFault("pay_code_malformed") from None
+    issuer = foreign_issuer(text)
+    raise CodeFault("pay_code_foreign", issuer_zh=issuer.zh, issuer_en=issuer.en)
+
+
+def read_picture(picture: bytes) -> str:
+    """The pay code in a PNG or JPEG, as QR or Code 128.
+
+    Other codes in the same picture do not matter, unless there is no pay code: then the first one
+    says why. Raises CodeFault.
+    """
+    texts = decode_picture(picture)
+    own, faults = [], []
+    for text in texts:
+        try:
+            own.append(read_scanner_line(text))
+        except CodeFault as fault:
+            faults.append(fault)
+    if len(set(own)) > 1:
+        raise CodeFault("code_ambiguous")
+    if own:
+        return own[0]
+    raise faults[0] if faults else CodeFault("code_not_found")
+
+
+def decode_picture(picture: bytes) -> Sequence[str]:
+    """The text of every QR and Code 128 in a picture of bounded size. Raises CodeFault."""
+    if len(picture) > PICTURE_BYTES_MAX:
+        raise CodeFault("picture_too_large")
+    image = _open(picture)
+    return [barcode.text for barcode in zxingcpp.read_barcodes(image, formats=_FORMATS)]
+
+
+def foreign_issuer(digits: str) -> Text:
+    """Whose pay code has this prefix and length."""
+    prefix = int(digits[:2])
+    for prefixes, lengths, issuer in _FOREIGN:
+        if prefix in prefixes and len(digits) in lengths:
+            return issuer
+    return _OTHER_ISSUER
+
+
+def _open(picture: bytes) -> Image.Image:
+    """A grey picture; its size is read from the header before a pixel is unpacked."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            image = Image.open(io.BytesIO(picture), formats=("PNG", "JPEG"))
+            if image.width * image.height > PICTURE_PIXELS_MAX:
+                raise CodeFault("picture_too_large")
+            return image.convert("L")
+    except (Image.DecompressionBombWarning, Image.DecompressionBombError):
+        raise CodeFault("picture_too_large") from None
+    except (UnidentifiedImageError, OSError, ValueError, SyntaxError):
+        raise CodeFault("picture_unreadable") from None

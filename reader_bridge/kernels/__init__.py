@@ -1,0 +1,1 @@
+"""How to talk to each kind of card: commands and proofs, no network and no journal."""

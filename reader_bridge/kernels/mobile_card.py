@@ -1,0 +1,247 @@
+"""The kernel of the mobile card (design A.2): from a card in the field to a proof of who pays."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from card_protocol import tlv
+from card_protocol.apdu import ResponseApdu
+from card_protocol.commands import GetProcessingOptions, ReadRecord, Select
+from card_protocol.errors import MalformedBytes, SuiteNotSupported
+from card_protocol.fci import (
+    TAG_AID,
+    TAG_DISCRETIONARY,
+    TAG_ENTRY,
+    TAG_FCI,
+    TAG_NAME,
+    TAG_PRIORITY,
+    TAG_PROPRIETARY,
+    parse_pdol,
+)
+from card_protocol.mobile_card import (
+    EPURSE_AID,
+    PPSE_NAME,
+    TAG_AMOUNT,
+    TAG_CURRENCY,
+    TAG_DATE,
+    TAG_MERCHANT_NUMBER,
+    TAG_PDOL,
+    TAG_TERMINAL_NUMBER,
+    TAG_TIME,
+    TAG_TRANSACTION_TYPE,
+    TAG_UNPREDICTABLE_NUMBER,
+    Certificate,
+    GpoResponse,
+    TransactionData,
+    signature_input,
+    verify_certificate,
+    verify_signature,
+)
+from card_protocol.status import StatusWord
+from reader_bridge.exchange import Exchange, require_done
+from reader_bridge.faults import CardFault
+
+DIRECTORY_ENTRIES_MAX: Final = 16
+SELECTIONS_MAX: Final = 4
+RECORDS_MAX: Final = 4
+
+_NUMERIC_TAGS: Final = frozenset(
+    {TAG_AMOUNT, TAG_CURRENCY, TAG_DATE, TAG_TIME, TAG_TRANSACTION_TYPE}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptedApplication:
+    """One application that the terminal's profile accepts; the lowest priority goes first."""
+
+    aid: bytes
+    label: str
+    priority: int
+
+
+@dataclass(frozen=True, slots=True)
+class TapProof:
+    """What a genuine card said to one sale; the issuer checks the cryptogram inside."""
+
+    pdol_data: bytes
+    gpo_response: bytes  # template 77 as the card gave it
+    certificate: Certificate
+    application: AcceptedApplication
+
+
+def supports(application: AcceptedApplication) -> bool:
+    """True for what this kernel can speak. A city may give its mobile card another AID; the
+    e-purse needs a kernel with a SAM."""
+    return application.aid != EPURSE_AID
+
+
+def tap(
+    exchange: Exchange,
+    transaction: TransactionData,
+    accepted: Sequence[AcceptedApplication],
+    issuer_keys: Mapping[int, bytes],
+) -> TapProof:
+    """One tap: directory, selection, GPO, certificate, checks that need no network.
+
+    `issuer_keys` are SEC1 points by index; a certificate of an index that is not there is left
+    for the issuer to judge. Times come from `transaction` only through the issuer: validity is
+    checked by `require_valid_at`. Raises CardFault or ReaderFault; costs the card at most one ATC.
+    """
+    try:
+        application, fci = _select(exchange, _candidates(exchange, accepted))
+        pdol_data = _requested_data(fci, transaction)
+        body = _processing_options(exchange, pdol_data)
+        response = GpoResponse.decode(body)
+        certificate = _certificate(exchange, response.afl)
+        _check(pdol_data, response, certificate, issuer_keys)
+    except MalformedBytes:
+        raise CardFault("card_answer_malformed") from None
+    except SuiteNotSupported:
+        raise CardFault("card_suite_unknown") from None
+    return TapProof(pdol_data, body, certificate, application)
+
+
+def require_valid_at(certificate: Certificate, unix_seconds: int) -> None:
+    """Raises CardFault(certificate_expired, certificate_not_yet_valid)."""
+    if unix_seconds < certificate.not_before:
+        raise CardFault("certificate_not_yet_valid")
+    if unix_seconds > certificate.not_after:
+        raise CardFault("certificate_expired")
+
+
+def build_pdol_data(pdol: bytes, values: Mapping[int, bytes]) -> bytes:
+    """The bytes a card asks for, by the rules of EMV Book 3, 5.4.
+
+    Unknown tags are zeros. A value that is too long loses its left end when numeric, else its
+    right end; a short one gets zeros on the left when numeric, else on the right.
+    Raises MalformedBytes for a list that is none.
+    """
+    data = b""
+    for tag, length in parse_pdol(pdol):
+        value = values.get(tag, b"")
+        if tag in _NUMERIC_TAGS:
+            data += value[max(0, len(value) - length) :].rjust(length, b"\0")
+        else:
+            data += value[:length].ljust(length, b"\0")
+    return data
+
+
+def _candidates(
+    exchange: Exchange, accepted: Sequence[AcceptedApplication]
+) -> tuple[AcceptedApplication, ...]:
+    """What both sides know: by the terminal's priority, then the card's, then its order."""
+    answer = exchange.send("select_directory", Select(PPSE_NAME).to_apdu())
+    if answer.sw in {
+        StatusWord.FILE_NOT_FOUND,
+        StatusWord.INS_NOT_SUPPORTED,
+        StatusWord.CLA_NOT_SUPPORTED,
+    }:
+        raise CardFault("card_foreign")
+    directory = tlv.get(require_done(answer), (TAG_FCI, TAG_PROPRIETARY, TAG_DISCRETIONARY))
+    by_aid = {application.aid: application for application in accepted if supports(application)}
+    found: list[tuple[int, int, AcceptedApplication]] = []
+    for entry in tlv.parse(directory)[:DIRECTORY_ENTRIES_MAX]:
+        aid = tlv.find(entry.value, (TAG_AID,)) if entry.tag == TAG_ENTRY else None
+        if aid is not None and aid in by_aid:
+            wish = tlv.find(entry.value, (TAG_PRIORITY,)) or b"\0"
+            # EMV Book 1, 12.2.3: the low nibble; 0 is "no wish" and goes last
+            rank = wish[0] & 0x0F or 16
+            application = by_aid[aid]
+            found.append((application.priority, rank, application))
+    if not found:
+        raise CardFault("application_missing")
+    found.sort(key=lambda item: item[:2])
+    return tuple(dict.fromkeys(application for _, _, application in found))
+
+
+def _select(
+    exchange: Exchange, candidates: Iterable[AcceptedApplication]
+) -> tuple[AcceptedApplication, bytes]:
+    """The first candidate that opens, with its FCI. Raises CardFault when none does."""
+    fault = CardFault("application_missing")
+    for application in tuple(candidates)[:SELECTIONS_MAX]:
+        answer = exchange.send("select_application", Select(application.aid).to_apdu())
+        if answer.sw == StatusWord.OK:
+            if tlv.find(answer.data, (TAG_FCI, TAG_NAME)) != application.aid:
+                raise CardFault("card_answer_malformed")
+            return application, answer.data
+        fault = _selection_fault(answer)
+    raise fault
+
+
+def _selection_fault(answer: ResponseApdu) -> CardFault:
+    if answer.sw in {StatusWord.WARNING_BLOCKED, StatusWord.FUNCTION_NOT_SUPPORTED}:
+        return CardFault("application_blocked")
+    if answer.sw == StatusWord.FILE_NOT_FOUND:
+        return CardFault("application_missing")
+    return CardFault("card_declined", status=f"{answer.sw:04X}")
+
+
+def _requested_data(fci: bytes, transaction: TransactionData) -> bytes:
+    """What the card asked for; refused before GPO, so without an ATC, if that is not a sale.
+
+    The issuer takes exactly these 42 bytes in this order: what it cannot read binds nobody.
+    """
+    pdol = tlv.get(fci, (TAG_FCI, TAG_PROPRIETARY, TAG_PDOL))
+    data = build_pdol_data(pdol, _values(transaction))
+    if data != transaction.encode():
+        raise CardFault("card_request_unknown")
+    return data
+
+
+def _values(transaction: TransactionData) -> dict[int, bytes]:
+    return {
+        TAG_AMOUNT: bytes.fromhex(f"{transaction.amount_fen:012d}"),
+        TAG_CURRENCY: transaction.currency.to_bytes(2),
+        TAG_DATE: transaction.date,
+        TAG_TIME: transaction.time,
+        TAG_TRANSACTION_TYPE: transaction.transaction_type.to_bytes(1),
+        TAG_UNPREDICTABLE_NUMBER: transaction.unpredictable_number,
+        TAG_TERMINAL_NUMBER: transaction.terminal_number.encode("ascii"),
+        TAG_MERCHANT_NUMBER: transaction.merchant_number.encode("ascii"),
+    }
+
+
+def _processing_options(exchange: Exchange, pdol_data: bytes) -> bytes:
+    command = GetProcessingOptions(pdol_data).to_apdu()
+    return require_done(exchange.send("get_processing_options", command))
+
+
+def _certificate(exchange: Exchange, afl: bytes) -> Certificate:
+    """The certificate among the first RECORDS_MAX records of the AFL (EMV Book 3, 10.2)."""
+    places = [
+        (afl[at] >> 3, number)
+        for at in range(0, len(afl), 4)
+        for number in range(afl[at + 1], min(afl[at + 2], afl[at + 1] + RECORDS_MAX) + 1)
+    ]
+    for sfi, number in places[:RECORDS_MAX]:
+        command = ReadRecord(sfi, number).to_apdu()
+        record = require_done(exchange.send("read_record", command))
+        try:
+            return Certificate.decode(record)
+        except MalformedBytes:
+            continue  # other records may stand beside the certificate
+    raise CardFault("certificate_missing")
+
+
+def _check(
+    pdol_data: bytes,
+    response: GpoResponse,
+    certificate: Certificate,
+    issuer_keys: Mapping[int, bytes],
+) -> None:
+    """Raises CardFault for a card that did not make this answer, or that nobody vouched for."""
+    if certificate.token_number != response.token_number:
+        raise CardFault("certificate_of_another_card")
+    issuer_key = issuer_keys.get(certificate.issuer_key_index)
+    if issuer_key is not None and not verify_certificate(certificate, issuer_key):
+        raise CardFault("certificate_not_genuine")
+    signed = signature_input(
+        pdol_data, response.aip, response.atc, response.iad.encode(), response.cryptogram
+    )
+    if not verify_signature(
+        certificate.device_public_key, signed, response.signature, response.iad.suite
+    ):
+        raise CardFault("signature_invalid")

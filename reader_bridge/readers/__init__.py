@@ -1,0 +1,1 @@
+"""Ways to reach a card: one port, several readers behind it."""
