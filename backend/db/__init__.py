@@ -1,0 +1,33 @@
+"""Three databases (三库): one unit of work each, answers kept by id, the outbox between them."""
+
+from backend.db.engines import Databases, DatabaseUnavailable, open_databases
+from backend.db.metadata import (
+    METADATA,
+    Utc,
+    Which,
+    business_metadata,
+    identity_metadata,
+    ledger_metadata,
+)
+from backend.db.operations import AnsweredBefore, IdempotencyConflict, Operation
+from backend.db.outbox import Event, OutboxWorker
+from backend.db.work import Units, Work
+
+__all__ = [
+    "METADATA",
+    "AnsweredBefore",
+    "DatabaseUnavailable",
+    "Databases",
+    "Event",
+    "IdempotencyConflict",
+    "Operation",
+    "OutboxWorker",
+    "Units",
+    "Utc",
+    "Which",
+    "Work",
+    "business_metadata",
+    "identity_metadata",
+    "ledger_metadata",
+    "open_databases",
+]

@@ -1,0 +1,21 @@
+"""Words every domain shares: fen, ids, clock, errors. Knows no domain, no database, no web."""
+
+from backend.kernel.clock import Clock, ManualClock, SystemClock, business_date
+from backend.kernel.errors import DomainError, Kind, Words
+from backend.kernel.fen import AMOUNT_MAX_FEN, check_amount, yuan_text
+from backend.kernel.ids import check_id, new_id
+
+__all__ = [
+    "AMOUNT_MAX_FEN",
+    "Clock",
+    "DomainError",
+    "Kind",
+    "ManualClock",
+    "SystemClock",
+    "Words",
+    "business_date",
+    "check_amount",
+    "check_id",
+    "new_id",
+    "yuan_text",
+]

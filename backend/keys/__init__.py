@@ -1,0 +1,6 @@
+"""The key service: callers name a key and never hold it."""
+
+from backend.keys.port import KeyRef, Keys, KeyUnknown
+from backend.keys.software import KeystoreDamaged, SoftwareKeys
+
+__all__ = ["KeyRef", "KeyUnknown", "Keys", "KeystoreDamaged", "SoftwareKeys"]

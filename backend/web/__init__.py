@@ -1,0 +1,38 @@
+"""The edge of HTTP: who calls, what shape, which language, which answer. Knows no domain."""
+
+from backend.web.access import Caller, CallerKind, access, caller
+from backend.web.assertions import ProofInvalid, check_proof, jwk_to_key, key_thumbprint, key_to_jwk
+from backend.web.commands import command
+from backend.web.describe import refuses
+from backend.web.fields import B64u, EcKey, Fen, Moment, StrictInteger, TypeIdField
+from backend.web.pages import Page, PageArguments, page_schema
+from backend.web.schemas import EmptyShape, Shape
+from backend.web.services import service
+from backend.web.tokens import AccessTokens
+
+__all__ = [
+    "AccessTokens",
+    "B64u",
+    "Caller",
+    "CallerKind",
+    "EcKey",
+    "EmptyShape",
+    "Fen",
+    "Moment",
+    "Page",
+    "PageArguments",
+    "ProofInvalid",
+    "Shape",
+    "StrictInteger",
+    "TypeIdField",
+    "access",
+    "caller",
+    "check_proof",
+    "command",
+    "jwk_to_key",
+    "key_thumbprint",
+    "key_to_jwk",
+    "page_schema",
+    "refuses",
+    "service",
+]

@@ -1,0 +1,87 @@
+"""Short JWTs callers sign with their own key: proofs of possession and RFC 7523 assertions."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import json
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+import jwt
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from backend.kernel import DomainError, Kind, Words
+
+SKEW_MAX_SECONDS = 300
+COORDINATE_BYTES = 32
+
+
+class ProofInvalid(DomainError):
+    kind, code = Kind.UNAUTHENTICATED, "proof_invalid"
+    title = Words(zh="签名证明无效", en="Proof not accepted")
+    detail = Words(
+        zh="密钥签名、用途或时间不符，请检查本机时间后重试。",
+        en="Key, purpose or time of the signed proof does not fit; check the device's clock.",
+    )
+
+
+def jwk_to_key(jwk: object) -> ec.EllipticCurvePublicKey:
+    """The P-256 public key in a JWK. Raises ProofInvalid for anything else."""
+    if not isinstance(jwk, Mapping) or jwk.get("kty") != "EC" or jwk.get("crv") != "P-256":
+        raise ProofInvalid
+    try:
+        x, y = (_coordinate(jwk.get(name)) for name in ("x", "y"))
+        return ec.EllipticCurvePublicNumbers(x, y, ec.SECP256R1()).public_key()
+    except (ValueError, TypeError, binascii.Error):
+        raise ProofInvalid from None
+
+
+def key_to_jwk(key: ec.EllipticCurvePublicKey) -> dict[str, str]:
+    """The JWK of a P-256 public key."""
+    numbers = key.public_numbers()
+    x, y = (_b64u(n.to_bytes(COORDINATE_BYTES, "big")) for n in (numbers.x, numbers.y))
+    return {"kty": "EC", "crv": "P-256", "x": x, "y": y}
+
+
+def key_thumbprint(key: ec.EllipticCurvePublicKey) -> str:
+    """JWK thumbprint (RFC 7638): a key's own name, 43 characters."""
+    canonical = json.dumps(key_to_jwk(key), sort_keys=True, separators=(",", ":"))
+    return _b64u(hashlib.sha256(canonical.encode()).digest())
+
+
+def check_proof(
+    token: str, key: ec.EllipticCurvePublicKey, *, audience: str, now: datetime
+) -> Mapping[str, Any]:
+    """The claims of a JWT signed ES256 by `key` for `audience` within 300 s of `now`.
+
+    Claims `aud`, `iat` and `jti` are required. Raises ProofInvalid.
+    """
+    options: Any = {
+        "require": ["aud", "iat", "jti"],
+        "verify_iat": False,
+        "verify_exp": False,
+        "verify_nbf": False,
+    }
+    try:
+        claims = jwt.decode(token, key, algorithms=["ES256"], audience=audience, options=options)
+    except jwt.PyJWTError:
+        raise ProofInvalid from None
+    issued, jti = claims["iat"], claims["jti"]
+    if type(issued) is not int or not isinstance(jti, str) or not 0 < len(jti) <= 128:
+        raise ProofInvalid
+    if abs(now.timestamp() - issued) > timedelta(seconds=SKEW_MAX_SECONDS).total_seconds():
+        raise ProofInvalid
+    return claims
+
+
+def _coordinate(text: object) -> int:
+    if not isinstance(text, str) or len(text) != 43:
+        raise ValueError("a coordinate is 32 bytes")
+    return int.from_bytes(base64.urlsafe_b64decode(text + "="), "big")
+
+
+def _b64u(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()

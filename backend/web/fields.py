@@ -1,0 +1,97 @@
+"""Fields of the wire: fen, TypeIDs, base64url bytes, keys, moments. Strict: no guessing."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from datetime import datetime
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
+from marshmallow import ValidationError, fields, validate
+
+from backend.kernel import AMOUNT_MAX_FEN, check_id
+from backend.kernel.ids import IdInvalid
+from backend.web.assertions import ProofInvalid, jwk_to_key, key_to_jwk
+
+BYTES_MAX = 4096
+
+
+class StrictInteger(fields.Integer):
+    """A JSON whole number: not "1", not 1.0, not true."""
+
+    def __init__(self, **arguments: Any) -> None:
+        super().__init__(strict=True, **arguments)
+
+    def _validated(self, value: Any) -> int:
+        if type(value) is not int:
+            raise self.make_error("invalid")
+        return value
+
+
+class Fen(StrictInteger):
+    """An amount in fen, 1 to 2^31-1 unless the range is given."""
+
+    def __init__(self, *, minimum: int = 1, **arguments: Any) -> None:
+        arguments.setdefault("validate", validate.Range(min=minimum, max=AMOUNT_MAX_FEN))
+        metadata = {"description": "whole fen", **arguments.pop("metadata", {})}
+        super().__init__(metadata=metadata, **arguments)
+
+
+class TypeIdField(fields.String):
+    """A TypeID with a given prefix."""
+
+    def __init__(self, prefix: str, **arguments: Any) -> None:
+        metadata = {"example": f"{prefix}_01h455vb4pex5vsknk084sn02q"}
+        super().__init__(metadata=metadata, **arguments)
+        self.prefix = prefix
+
+    def _deserialize(self, value: Any, attr: Any, data: Any, **kwargs: Any) -> str:
+        text = super()._deserialize(value, attr, data, **kwargs)
+        try:
+            return check_id(text, self.prefix)
+        except IdInvalid:
+            raise ValidationError(f"TypeID {self.prefix}_…") from None
+
+
+class B64u(fields.String):
+    """Bytes as base64url without padding (RFC 7515, section 2)."""
+
+    def _deserialize(self, value: Any, attr: Any, data: Any, **kwargs: Any) -> Any:
+        text = super()._deserialize(value, attr, data, **kwargs)
+        if len(text) > BYTES_MAX or "=" in text:
+            raise self.make_error("invalid")
+        try:
+            return base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+        except (binascii.Error, ValueError):
+            raise self.make_error("invalid") from None
+
+    def _serialize(self, value: Any, attr: Any, obj: Any, **kwargs: Any) -> Any:
+        if value is None:
+            return None
+        return base64.urlsafe_b64encode(value).rstrip(b"=").decode()
+
+
+class EcKey(fields.Field[EllipticCurvePublicKey]):
+    """A P-256 public key as JWK (RFC 7517, section 6.2.1 of RFC 7518)."""
+
+    def _deserialize(
+        self, value: Any, attr: Any, data: Any, **kwargs: Any
+    ) -> EllipticCurvePublicKey:
+        try:
+            return jwk_to_key(value)
+        except ProofInvalid:
+            raise ValidationError("JWK EC P-256") from None
+
+    def _serialize(self, value: Any, attr: Any, obj: Any, **kwargs: Any) -> Any:
+        return None if value is None else key_to_jwk(value)
+
+
+class Moment(fields.DateTime):
+    """RFC 3339 with offset."""
+
+    def __init__(self, **arguments: Any) -> None:
+        super().__init__(format="iso", **arguments)
+
+    def _serialize(self, value: datetime | None, attr: Any, obj: Any, **kwargs: Any) -> Any:
+        return None if value is None else value.isoformat(timespec="milliseconds")
