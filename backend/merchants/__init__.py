@@ -1,0 +1,88 @@
+"""The door of the merchants' domain: who sells, at which terminal, and the codes they show."""
+
+from backend.merchants.activation import Activate, Activations
+from backend.merchants.codes import MadeCode, MakeCode, MerchantCodeRead, MerchantCodes
+from backend.merchants.errors import (
+    ActivationCodeExpired,
+    ActivationCodeUnknown,
+    ActivationCodeUsed,
+    AssertionInvalid,
+    ClientUnknown,
+    MerchantCodeAltered,
+    MerchantCodeForeign,
+    MerchantCodeMalformed,
+    MerchantUnknown,
+    NumbersExhausted,
+    NumberTaken,
+    ShopUnknown,
+    TerminalNotActive,
+    TerminalTransitionRefused,
+    TerminalUnknown,
+)
+from backend.merchants.logins import AccessGranted, Logins
+from backend.merchants.model import (
+    Acceptance,
+    AcceptedApplication,
+    Activated,
+    Client,
+    ClientKind,
+    Merchant,
+    Ordered,
+    Shop,
+    TerminalFacts,
+)
+from backend.merchants.profiles import TerminalProfile, TerminalProfiles
+from backend.merchants.service import (
+    AddClient,
+    AddMerchant,
+    AddShop,
+    AddTerminal,
+    ChangeClient,
+    Merchants,
+)
+from backend.merchants.states import Event, State
+
+__all__ = [
+    "Acceptance",
+    "AcceptedApplication",
+    "AccessGranted",
+    "Activate",
+    "Activated",
+    "ActivationCodeExpired",
+    "ActivationCodeUnknown",
+    "ActivationCodeUsed",
+    "Activations",
+    "AddClient",
+    "AddMerchant",
+    "AddShop",
+    "AddTerminal",
+    "AssertionInvalid",
+    "ChangeClient",
+    "Client",
+    "ClientKind",
+    "ClientUnknown",
+    "Event",
+    "Logins",
+    "MadeCode",
+    "MakeCode",
+    "Merchant",
+    "MerchantCodeAltered",
+    "MerchantCodeForeign",
+    "MerchantCodeMalformed",
+    "MerchantCodeRead",
+    "MerchantCodes",
+    "MerchantUnknown",
+    "Merchants",
+    "NumberTaken",
+    "NumbersExhausted",
+    "Ordered",
+    "Shop",
+    "ShopUnknown",
+    "State",
+    "TerminalFacts",
+    "TerminalNotActive",
+    "TerminalProfile",
+    "TerminalProfiles",
+    "TerminalTransitionRefused",
+    "TerminalUnknown",
+]
