@@ -33,6 +33,7 @@ from backend.staff.model import (
     find_totp_step,
 )
 from backend.staff.tables import staff_account, staff_role, staff_session
+from backend.web.offload import offload
 
 log = structlog.get_logger(__name__)
 
@@ -78,7 +79,9 @@ class Staff:
             if known_roles != named:
                 self._give_roles(username, named)
             return str(row.staff_id)
-        return self._write_account(username, self.hasher.hash(password), totp_secret, named)
+        return self._write_account(
+            username, offload(self.hasher.hash, password), totp_secret, named
+        )
 
     def log_in(self, username: str, password: str, totp: str) -> StaffSession:
         """Open a session. Raises StaffLoginRefused, whatever is wrong."""
@@ -140,7 +143,7 @@ class Staff:
 
     def _verify(self, password_hash: str, password: str) -> bool:
         try:
-            return self.hasher.verify(password_hash, password)
+            return offload(self.hasher.verify, password_hash, password)
         except (VerificationError, InvalidHashError):
             return False
 

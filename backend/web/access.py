@@ -98,6 +98,14 @@ def caller() -> Caller:
     return cast(Caller, g.caller)
 
 
+def known_caller() -> Caller:
+    """Who the request's login names, found out once a request. Raises what `authenticate` does."""
+    if "known_caller" not in g:
+        authenticator = cast(Authenticator, current_app.extensions["city_authenticator"])
+        g.known_caller = authenticator.authenticate()
+    return cast(Caller, g.known_caller)
+
+
 def bearer_token() -> str:
     """The token of the Authorization header (RFC 6750, 2.1). Raises TokenMissing."""
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
@@ -107,8 +115,7 @@ def bearer_token() -> str:
 
 
 def _admit(kind: CallerKind, scope: str | None) -> Caller:
-    authenticator = cast(Authenticator, current_app.extensions["city_authenticator"])
-    known = authenticator.authenticate()
+    known = known_caller()
     if known.kind is not kind or (scope is not None and scope not in known.scopes):
         raise AccessDenied
     return known

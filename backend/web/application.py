@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
@@ -13,13 +15,13 @@ from flask import Flask, Response, g, request
 from flask_babel import Babel
 from flask_limiter import Limiter
 from flask_smorest import Api, Blueprint
-from werkzeug.exceptions import BadRequest
 from werkzeug.routing import BaseConverter, ValidationError
 
 from backend.db import Databases
-from backend.kernel import new_id
+from backend.kernel import DomainError, new_id
 from backend.keys import Keys
-from backend.web.access import Authenticator, bearer_token
+from backend.web.access import Authenticator, bearer_token, known_caller
+from backend.web.bodies import check_body
 from backend.web.describe import describe
 from backend.web.docs import register_docs
 from backend.web.health import register_health
@@ -93,6 +95,7 @@ def make_app(network: Network) -> Flask:
         headers_enabled=True,
         storage_uri="memory://",
     )
+    app.before_request(check_body)
     register_health(app, network.name, network.databases)
     register_docs(app)
     app.url_map.converters["date"] = DateConverter
@@ -135,8 +138,12 @@ def _describe_date(_converter: BaseConverter) -> dict[str, str]:
 
 
 def _caller_key() -> str:
-    """Who is counted: the login when there is one, else the address."""
-    return request.headers.get("Authorization") or request.remote_addr or "unknown"
+    """Who is counted: a login that holds, else the address; an invented token is no login."""
+    if "Authorization" in request.headers:
+        with suppress(DomainError):
+            known = known_caller()
+            return f"{known.kind.value}:{known.id}"
+    return request.remote_addr or "unknown"
 
 
 def _begin_request() -> None:
@@ -144,22 +151,14 @@ def _begin_request() -> None:
     g.request_id = asked if REQUEST_ID_FORM.fullmatch(asked) else new_id("req")
     structlog.contextvars.clear_contextvars()
     structlog.contextvars.bind_contextvars(request_id=g.request_id)
-    if request.is_json and request.content_length:
-        _check_json()
-
-
-def _check_json() -> None:
-    """Parse once, early: ten thousand nested brackets end here, not in a stack overflow."""
-    try:
-        request.get_json(cache=True)
-    except RecursionError:
-        raise BadRequest from None
 
 
 def _end_request(response: Response) -> Response:
     if response.status_code < 400:
         response.headers.pop("Retry-After", None)  # Flask-Limiter sets it on every answer
     response.headers["X-Request-Id"] = g.get("request_id", "")
+    if reset := response.headers.get("RateLimit-Reset"):  # the limiter tells the time of day
+        response.headers["RateLimit-Reset"] = str(max(0, int(reset) - int(time.time())))
     response.headers.setdefault("Content-Security-Policy", CONTENT_SECURITY)
     response.headers["X-Content-Type-Options"] = "nosniff"
     response.headers["Referrer-Policy"] = "no-referrer"

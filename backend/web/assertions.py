@@ -6,8 +6,9 @@ import base64
 import binascii
 import hashlib
 import json
+import re
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import jwt
@@ -17,6 +18,7 @@ from backend.kernel import DomainError, Kind, Words
 
 SKEW_MAX_SECONDS = 300
 COORDINATE_BYTES = 32
+COORDINATE_FORM = re.compile(r"[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]")  # one text per number
 
 
 class ProofInvalid(DomainError):
@@ -67,18 +69,18 @@ def check_proof(
     }
     try:
         claims = jwt.decode(token, key, algorithms=["ES256"], audience=audience, options=options)
-    except jwt.PyJWTError:
+    except (jwt.PyJWTError, RecursionError):  # the header is parsed before it is trusted
         raise ProofInvalid from None
     issued, jti = claims["iat"], claims["jti"]
     if type(issued) is not int or not isinstance(jti, str) or not 0 < len(jti) <= 128:
         raise ProofInvalid
-    if abs(now.timestamp() - issued) > timedelta(seconds=SKEW_MAX_SECONDS).total_seconds():
+    if abs(int(now.timestamp()) - issued) > SKEW_MAX_SECONDS:
         raise ProofInvalid
     return claims
 
 
 def _coordinate(text: object) -> int:
-    if not isinstance(text, str) or len(text) != 43:
+    if not isinstance(text, str) or not COORDINATE_FORM.fullmatch(text):
         raise ValueError("a coordinate is 32 bytes")
     return int.from_bytes(base64.urlsafe_b64decode(text + "="), "big")
 

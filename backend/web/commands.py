@@ -16,7 +16,8 @@ from backend.db.operations import Answer
 from backend.kernel import DomainError, Kind, Words
 from backend.keys import KeyRef, Keys
 from backend.web.access import caller
-from backend.web.problems import PROBLEM_TYPE, problem_body, status_of
+from backend.web.bodies import require_json
+from backend.web.problems import PROBLEM_TYPE, problem_body, problem_text, status_of
 from backend.web.schemas import Shape
 
 KEY_FORM = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -59,9 +60,18 @@ def command(
         run.is_command = True  # type: ignore[attr-defined]
         documented = blueprint.response(status, answer)(run)
         documented = blueprint.arguments(body)(documented)
-        return blueprint.doc(parameters=[KEY_HEADER])(documented)
+        return blueprint.doc(parameters=[KEY_HEADER])(_json_only(documented))
 
     return wrap
+
+
+def _json_only(view: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(view)
+    def run(*args: Any, **kwargs: Any) -> Any:
+        require_json()
+        return view(*args, **kwargs)
+
+    return run
 
 
 def _operation(
@@ -74,7 +84,7 @@ def _operation(
 
     def render(outcome: Any) -> Answer:
         if isinstance(outcome, DomainError):
-            return Answer(status_of(outcome), json.dumps(problem_body(outcome), ensure_ascii=False))
+            return Answer(status_of(outcome), problem_text(problem_body(outcome)))
         return Answer(status, json.dumps(shape.dump(outcome), ensure_ascii=False))
 
     return Operation(

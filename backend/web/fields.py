@@ -15,6 +15,7 @@ from backend.kernel.ids import IdInvalid
 from backend.web.assertions import ProofInvalid, jwk_to_key, key_to_jwk
 
 BYTES_MAX = 4096
+INTEGER_MIN, INTEGER_MAX = -(2**63), 2**63 - 1  # what a BIGINT column holds
 
 
 class StrictInteger(fields.Integer):
@@ -26,6 +27,8 @@ class StrictInteger(fields.Integer):
     def _validated(self, value: Any) -> int:
         if type(value) is not int:
             raise self.make_error("invalid")
+        if not INTEGER_MIN <= value <= INTEGER_MAX:
+            raise self.make_error("too_large")
         return value
 
 

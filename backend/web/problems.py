@@ -55,8 +55,11 @@ FIELD_WORDS: Mapping[str, Words] = {
 
 def language() -> str:
     """The caller's language: "zh" unless English is asked for first."""
-    best = request.accept_languages.best_match(["zh-CN", "zh", "en"], default="zh")
-    return "en" if best == "en" else "zh"
+    for tag, quality in request.accept_languages:  # best first
+        primary = tag.partition("-")[0].lower()
+        if primary in ("zh", "en") and quality > 0:
+            return primary
+    return "zh"
 
 
 def status_of(error: DomainError) -> int:
@@ -72,7 +75,12 @@ def problem_body(error: DomainError) -> dict[str, Any]:
         error.title.text(speak),
         error.detail.text(speak, **error.data),
     )
-    return {**body, "retryable": error.retryable, "article": error.article, **error.data}
+    return {**error.data, **body, "retryable": error.retryable, "article": error.article}
+
+
+def problem_text(body: Mapping[str, Any]) -> str:
+    """A problem document as it is sent, now and when the answer is said again."""
+    return json.dumps(body, ensure_ascii=False, default=str)
 
 
 def register_problems(app: Flask) -> None:
@@ -122,7 +130,8 @@ def _on_http(error: HTTPException) -> Response:
 def _on_bug(error: Exception) -> Response:
     log.error("unexpected", exc_info=error)
     code, words = HTTP_WORDS[500]
-    return _send(_problem(500, code, "Internal error", words.text(language())))
+    title = Words(zh="系统内部错误", en="Internal error").text(language())
+    return _send(_problem(500, code, title, words.text(language())))
 
 
 def _flatten(messages: Any, path: str = "", depth: int = 0) -> dict[str, list[str]]:
@@ -145,5 +154,4 @@ def _field_text(message: object) -> str:
 
 
 def _send(body: dict[str, Any]) -> Response:
-    text = json.dumps(body, ensure_ascii=False, default=str)
-    return Response(text, body["status"], content_type=PROBLEM_TYPE)
+    return Response(problem_text(body), body["status"], content_type=PROBLEM_TYPE)

@@ -20,6 +20,7 @@ from backend.merchants import (
     Logins,
     MerchantCodes,
     Merchants,
+    State,
     TerminalProfiles,
 )
 from backend.web import AccessTokens, Caller, CallerKind
@@ -87,3 +88,10 @@ class Staff:
 
     def authenticate(self) -> Caller:
         return Caller(CallerKind.STAFF, "stf_1", self.scopes)
+
+
+def ordered_code(world: World) -> tuple[str, str]:
+    terminal_id = new_id("trm")
+    ordered = world.merchants.add_terminal(AddTerminal(terminal_id, world.shop_id, "till"))
+    assert ordered.client.state is State.ORDERED
+    return terminal_id, ordered.activation_code
