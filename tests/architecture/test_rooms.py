@@ -62,6 +62,8 @@ MORE_ROOMS: Mapping[str, frozenset[str]] = {
     ),
     "payments": frozenset(
         {
+            "moves",  # how a decided payment moves money
+            "guessing",  # stops a terminal that tries out pay codes
             "refusals",  # which refusals each operation may answer, for the document
             "admission",  # whether a sale may go on: its proof is genuine, for it, and unused
             "rows",  # reads and writes payment rows for service and admission

@@ -1,0 +1,23 @@
+"""The partner bank as a port, and the sandbox bank behind it. Knows no wallet."""
+
+from backend.wallet.bank.notices import NoticeRefused, notice_headers, read_notice
+from backend.wallet.bank.port import (
+    Bank,
+    BankUnreachable,
+    Booking,
+    ChargeOutcome,
+    ChargeState,
+)
+from backend.wallet.bank.sandbox import SandboxBank
+
+__all__ = [
+    "Bank",
+    "BankUnreachable",
+    "Booking",
+    "ChargeOutcome",
+    "ChargeState",
+    "NoticeRefused",
+    "SandboxBank",
+    "notice_headers",
+    "read_notice",
+]

@@ -1,0 +1,1 @@
+"""Money in any order: what its tests share, and the simulation itself."""
