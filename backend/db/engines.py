@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.pool import QueuePool
 
@@ -75,6 +75,13 @@ class Databases:
         except (DatabaseDamaged, SQLAlchemyError, OSError):
             return False
         return True
+
+    def has_tables(self, which: Which) -> bool:
+        """Whether a database holds anything; a SQLite file that is not there holds nothing."""
+        engine = self.by_name[which].engine
+        if self.by_name[which].is_sqlite and not Path(engine.url.database or "").exists():
+            return False
+        return bool(inspect(engine).get_table_names())
 
     def close(self) -> None:
         for database in self.by_name.values():

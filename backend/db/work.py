@@ -121,10 +121,13 @@ class Units:
         with _transaction(database, "DEFERRED", keep=False) as connection:
             yield Work(which, connection, self.clock.now())
 
-    def once(self, which: Which, operation: Operation, decide: Callable[[Work], T]) -> T:
+    def once(
+        self, which: Which, operation: Operation, decide: Callable[[Work], T | DomainError]
+    ) -> T:
         """Run `decide` in one transaction and keep the answer under the operation's id.
 
-        A refusal is kept too, alone: what `decide` had written is rolled back to its start.
+        A refusal it raises is kept too, alone: what it had written is rolled back to its start.
+        A refusal it returns is kept with what it wrote.
         Raises AnsweredBefore, IdempotencyConflict, OperationRunning, and what `decide` refuses.
         """
         with self.running.claim(operation):
@@ -134,7 +137,7 @@ class Units:
         return outcome
 
     def _decide_once(
-        self, which: Which, operation: Operation, decide: Callable[[Work], T]
+        self, which: Which, operation: Operation, decide: Callable[[Work], T | DomainError]
     ) -> T | DomainError:
         with self.write(which) as work:
             _hold_id(work, operation)

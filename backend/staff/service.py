@@ -142,10 +142,7 @@ class Staff:
         return same_totp and self._verify(row.password_hash, password)
 
     def _verify(self, password_hash: str, password: str) -> bool:
-        try:
-            return offload(self.hasher.verify, password_hash, password)
-        except (VerificationError, InvalidHashError):
-            return False
+        return offload(_is_password, self.hasher, password_hash, password)
 
     def _give_roles(self, username: str, roles: tuple[str, ...]) -> None:
         with self.units.write(Which.BUSINESS) as work:
@@ -263,3 +260,10 @@ def _count_failure(work: Work, username: str, account: Row[Any] | None) -> None:
 
 def _totp_place(username: str) -> bytes:
     return f"staff_account.totp_sealed:{username}".encode()
+
+
+def _is_password(hasher: PasswordHasher, password_hash: str, password: str) -> bool:
+    try:
+        return hasher.verify(password_hash, password)
+    except (VerificationError, InvalidHashError):
+        return False

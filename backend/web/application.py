@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date
+from http import HTTPStatus
 from typing import Any
 
 import structlog
@@ -18,7 +18,7 @@ from flask_smorest import Api, Blueprint
 from werkzeug.routing import BaseConverter, ValidationError
 
 from backend.db import Databases
-from backend.kernel import DomainError, new_id
+from backend.kernel import DomainError, SystemClock, new_id
 from backend.keys import Keys
 from backend.web.access import Authenticator, bearer_token, known_caller
 from backend.web.bodies import check_body
@@ -88,6 +88,7 @@ def make_app(network: Network) -> Flask:
     Babel(app, locale_selector=lambda: "en" if language() == "en" else "zh_Hans_CN")
     app.before_request(_begin_request)
     app.after_request(_end_request)
+    register_health(app, network.name, network.databases)  # it measures what is refused below too
     Limiter(
         _caller_key,
         app=app,
@@ -96,7 +97,6 @@ def make_app(network: Network) -> Flask:
         storage_uri="memory://",
     )
     app.before_request(check_body)
-    register_health(app, network.name, network.databases)
     register_docs(app)
     app.url_map.converters["date"] = DateConverter
     api = Api(app)
@@ -154,11 +154,16 @@ def _begin_request() -> None:
 
 
 def _end_request(response: Response) -> Response:
-    if response.status_code < 400:
-        response.headers.pop("Retry-After", None)  # Flask-Limiter sets it on every answer
+    # Flask-Limiter writes Retry-After on every answer: ours stands where a refusal named one.
+    if (seconds := g.get("retry_after_seconds")) is not None:
+        response.headers["Retry-After"] = str(seconds)
+    elif response.status_code != HTTPStatus.TOO_MANY_REQUESTS:
+        response.headers.pop("Retry-After", None)
     response.headers["X-Request-Id"] = g.get("request_id", "")
     if reset := response.headers.get("RateLimit-Reset"):  # the limiter tells the time of day
-        response.headers["RateLimit-Reset"] = str(max(0, int(reset) - int(time.time())))
+        response.headers["RateLimit-Reset"] = str(
+            max(0, int(reset) - int(SystemClock().now().timestamp()))
+        )
     response.headers.setdefault("Content-Security-Policy", CONTENT_SECURITY)
     response.headers["X-Content-Type-Options"] = "nosniff"
     response.headers["Referrer-Policy"] = "no-referrer"

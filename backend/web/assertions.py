@@ -69,7 +69,7 @@ def check_proof(
     }
     try:
         claims = jwt.decode(token, key, algorithms=["ES256"], audience=audience, options=options)
-    except (jwt.PyJWTError, RecursionError):  # the header is parsed before it is trusted
+    except (jwt.PyJWTError, RecursionError, UnicodeError):  # parsed before it is trusted
         raise ProofInvalid from None
     issued, jti = claims["iat"], claims["jti"]
     if type(issued) is not int or not isinstance(jti, str) or not 0 < len(jti) <= 128:

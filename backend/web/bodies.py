@@ -6,7 +6,7 @@ import json
 from typing import Any, NoReturn
 
 from flask import request
-from werkzeug.exceptions import BadRequest, UnsupportedMediaType
+from werkzeug.exceptions import BadRequest, UnprocessableEntity, UnsupportedMediaType
 
 FORM_TYPE = "application/x-www-form-urlencoded"
 
@@ -15,8 +15,8 @@ def check_body() -> None:
     """Refuse what is no JSON, or JSON that two readers may read differently.
 
     Raises BadRequest: nesting that would overflow the stack, a name given twice (which value
-    counts?), NaN, lone surrogates and NUL (no database stores them). Raises UnsupportedMediaType
-    for a body that is neither JSON nor a form.
+    counts?), NaN. Raises UnprocessableEntity for lone surrogates and NUL, which no database
+    stores, and UnsupportedMediaType for a body that is neither JSON nor a form.
     """
     if "\0" in request.path or b"%00" in request.query_string:
         raise BadRequest
@@ -37,9 +37,12 @@ def _check_json(raw: bytes) -> None:
         return
     try:
         found = json.loads(raw.decode(), object_pairs_hook=_unique, parse_constant=_refuse)
-        _check_texts(found)
     except (ValueError, RecursionError):
         raise BadRequest from None
+    try:
+        _check_texts(found)
+    except ValueError:
+        raise UnprocessableEntity from None
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

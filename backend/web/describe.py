@@ -42,6 +42,9 @@ def refuses(*refusals: Refusal) -> Callable[[F], F]:
 
 def describe(app: Flask, spec: APISpec) -> None:
     """Add security and problem responses to every operation of `spec`."""
+    for unused in ("Error", "PaginationMetadata"):  # flask-smorest's own: ours is Problem
+        spec.components.schemas.pop(unused, None)
+    spec.components.responses.clear()
     spec.components.schema("Problem", _problem_schema())
     for rule in app.url_map.iter_rules():
         view_class = getattr(app.view_functions[rule.endpoint], "view_class", None)
@@ -75,10 +78,10 @@ def _describe_operation(operation: dict[str, Any], view: Any) -> None:
     for refusal in operation_refusals(view):
         row = (refusal.code, refusal.title.en)
         by_status.setdefault(STATUS[refusal.kind].value, []).append(row)
-    if "requestBody" in operation:
-        for status in (400, 413, 422):
-            code, words = HTTP_WORDS[status]
-            by_status.setdefault(status, []).append((code, words.en))
+    taken = [400, 413, 422] if "requestBody" in operation else [422] * ("422" in responses)
+    for status in taken:
+        code, words = HTTP_WORDS[status]
+        by_status.setdefault(status, []).append((code, words.en))
     for status, rows in sorted(by_status.items()):
         responses[str(status)] = _problem_response(rows)
 

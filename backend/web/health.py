@@ -45,7 +45,7 @@ def register_health(app: Flask, network: str, databases: Databases) -> None:
         route = request.url_rule.rule if request.url_rule else "none"
         method = request.method if request.method in METHODS else "other"
         REQUESTS.labels(network, method, route, response.status_code).inc()
-        SECONDS.labels(network, route).observe(time.perf_counter() - g.get("began", 0.0))
+        SECONDS.labels(network, route).observe(time.perf_counter() - g.began)
         return response
 
     for rule, view in (("/healthz", healthz), ("/readyz", readyz), ("/metrics", metrics)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
@@ -108,8 +109,7 @@ def _on_refusal(error: DomainError) -> Response:
     response = _send(problem_body(error))
     if error.kind is Kind.UNAUTHENTICATED:
         response.headers["WWW-Authenticate"] = "Bearer"
-    if (seconds := error.data.get("retry_after_seconds")) is not None:
-        response.headers["Retry-After"] = str(seconds)
+    g.retry_after_seconds = error.data.get("retry_after_seconds")
     return response
 
 
@@ -128,7 +128,13 @@ def _on_http(error: HTTPException) -> Response:
 
 
 def _on_bug(error: Exception) -> Response:
-    log.error("unexpected", exc_info=error)
+    if isinstance(error, DBAPIError):
+        # A driver's own words may quote a row: say where and what kind, not what it read.
+        frames = traceback.format_tb(error.__traceback__)
+        state = getattr(error.orig, "sqlstate", None)
+        log.error("unexpected", kind=type(error).__name__, sqlstate=state, trace="".join(frames))
+    else:
+        log.error("unexpected", exc_info=error)
     code, words = HTTP_WORDS[500]
     title = Words(zh="系统内部错误", en="Internal error").text(language())
     return _send(_problem(500, code, title, words.text(language())))

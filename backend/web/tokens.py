@@ -55,7 +55,7 @@ class AccessTokens:
         options: Any = {"require": ["sub", "kind", "exp"], "verify_exp": False, "verify_iat": False}
         try:
             claims = jwt.decode(token, key, algorithms=["ES256"], issuer=ISSUER, options=options)
-        except (jwt.PyJWTError, RecursionError):  # the header is parsed before it is trusted
+        except (jwt.PyJWTError, RecursionError, UnicodeError):  # parsed before it is trusted
             raise TokenInvalid from None
         if claims["exp"] <= self.clock.now().timestamp():
             raise TokenExpired

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tomllib
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -39,18 +41,19 @@ def test_a_missing_or_broken_file_is_named(tmp_path: Path) -> None:
     broken.write_text("name = ", encoding="utf-8")
     with pytest.raises(ConfigInvalid, match="cannot be read"):
         load_config({"CITY_CONFIG": str(broken)})
+    broken.write_text("", encoding="utf-8")
+    with pytest.raises(ConfigInvalid, match=r"says nothing of city, brand, .*sandbox"):
+        load_config({"CITY_CONFIG": str(broken)})
 
 
-def test_the_newest_limit_counts(tmp_path: Path) -> None:
+def test_the_newest_limit_counts() -> None:
     rows = [(2012, 500000), (2030, 800000), (2020, 600000)]
     text = "".join(
         f'[[limits]]\naccount_class = "registered"\nceiling_fen = {fen}\n'
         f"effective_from = {year}-01-01\n"
         for year, fen in rows
     )
-    path = tmp_path / "city.toml"
-    path.write_text(text, encoding="utf-8")
-    config = load_config({"CITY_CONFIG": str(path)})
+    config = replace(load_config({}), city=tomllib.loads(text))
     assert config.limit("registered", on=date(2026, 11, 23))["ceiling_fen"] == 600000
     assert config.limit("registered", on=date(2031, 1, 1))["ceiling_fen"] == 800000
     with pytest.raises(ConfigInvalid, match="unregistered"):

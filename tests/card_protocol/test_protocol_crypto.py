@@ -22,6 +22,7 @@ from card_protocol.mobile_card import (
     PDOL,
     PDOL_DATA_BYTES,
     Certificate,
+    IssuerApplicationData,
     Suite,
     compute_cryptogram,
     cryptogram_input,
@@ -92,6 +93,12 @@ def test_a_key_of_wrong_size_is_refused():
 
 
 def test_the_sm_suite_is_known_and_not_computed():
+    known = IssuerApplicationData.decode(b"\x02" + IAD[1:])
+    assert known.suite is Suite.SM4_SM2
+    assert known.encode() == b"\x02" + IAD[1:]
+    for wrong in (b"\x00" + IAD[1:], b"\x03" + IAD[1:], IAD[:-1] + b"\x04"):
+        with pytest.raises(MalformedBytes):
+            IssuerApplicationData.decode(wrong)
     with pytest.raises(SuiteNotSupported):
         compute_cryptogram(Suite.SM4_SM2, bytes(16), b"")
     with pytest.raises(SuiteNotSupported):

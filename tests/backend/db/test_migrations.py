@@ -32,9 +32,7 @@ def test_upgrade_again_changes_nothing(databases: Databases, which: Which) -> No
 def test_every_unique_rule_contains_one_column_all_share(which: Which) -> None:
     """Citus: keys and unique rules share the distribution column; reference tables are whole."""
     distributed = [
-        table
-        for table in METADATA[which].tables.values()
-        if table.info.get("citus") != "reference"
+        table for table in METADATA[which].tables.values() if table.info.get("citus") != "reference"
     ]
     for table in distributed:
         keys = [set(table.primary_key.columns.keys())]

@@ -177,7 +177,7 @@ def test_the_sms_is_in_the_caller_s_language(public, city):
         ({"name": " ", "id_number": LIN[1]}, 422, "name_invalid"),
         ({"name": LIN[0], "id_number": "99990119880412031X"}, 422, "id_number_invalid"),
         ({"name": "张三", "id_number": LIN[1]}, 409, "base_record_differs"),
-        ({"name": "\ud800", "id_number": LIN[1]}, 422, "name_invalid"),
+        ({"name": "\ud800", "id_number": LIN[1]}, 422, "fields_invalid"),
         ({"name": None, "id_number": LIN[1]}, 422, "fields_invalid"),
         ({"name": LIN[0]}, 422, "fields_invalid"),
     ],

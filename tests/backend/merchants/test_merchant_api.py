@@ -161,7 +161,7 @@ def test_refusals_are_problem_documents_in_the_callers_language(
     citizen = bearer(CallerKind.CITIZEN, "per_1")
     for content, status, code in (
         ("hello", 422, "merchant_code_malformed"),
-        ("\ud800", 422, "merchant_code_malformed"),
+        ("\ud800", 422, "fields_invalid"),
     ):
         sent = json.dumps({"content": content})
         answer = api.post(

@@ -1,0 +1,299 @@
+"""All parts are joined here and only here: two networks (两网) over the same services."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from flask import Flask
+from flask_smorest import Blueprint
+
+from backend import identity, merchants, payments, portal, staff, virtual_card, wallet
+from backend.config import Config
+from backend.db import Databases, OutboxWorker, Units, Which, open_databases
+from backend.db.migrate import upgrade
+from backend.db.outbox import Consumer
+from backend.identity import api as identity_api
+from backend.kernel import Clock, SystemClock, Words, business_date
+from backend.keys import KeyRef, Keys, SoftwareKeys
+from backend.merchants import api as merchants_api
+from backend.payments import api as payments_api
+from backend.payments.moves import HOLD_EXPIRES
+from backend.portal import api as portal_api
+from backend.staff import api as staff_api
+from backend.virtual_card import api as virtual_card_api
+from backend.wallet import api as wallet_api
+from backend.wallet.bank import SandboxBank
+from backend.wallet.model import WalletRules
+from backend.wallet.topups import TopUps
+from backend.wallet.topups import api as topups_api
+from backend.wallet.topups.service import REQUESTED as TOPUP_REQUESTED
+from backend.web.access import Authenticator
+from backend.web.application import BearerAuthenticator, Network, make_app
+from backend.web.tokens import AccessTokens
+
+TITLES = {"public": "公共网络 public network", "internal": "内部网络 internal network"}
+
+
+class VarDamaged(Exception):
+    """Part of what must lie together under var/ is missing: refuse to start, touch nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Everything one process needs, made once."""
+
+    config: Config
+    clock: Clock
+    keys: Keys = field(repr=False)
+    databases: Databases
+    units: Units
+    tokens: AccessTokens
+    bank: SandboxBank
+    sms: identity.SandboxSms
+    people: identity.Identity
+    logins: identity.Logins
+    staff_accounts: staff.Staff
+    wallets: wallet.Wallets
+    topups: TopUps
+    proof: wallet.Proof
+    shops: merchants.Merchants
+    activations: merchants.Activations
+    terminal_logins: merchants.Logins
+    terminal_profiles: merchants.TerminalProfiles
+    merchant_codes: merchants.MerchantCodes
+    devices: virtual_card.Devices
+    cards: virtual_card.Cards
+    sales: payments.Payments
+    statements: payments.Statements
+    worker: OutboxWorker
+    pages: portal.Portal
+
+    def services(self) -> list[object]:
+        """What resources may ask for by type."""
+        names = [name for name in self.__slots__ if name not in ("config", "keys", "clock")]
+        return [getattr(self, name) for name in names]
+
+
+def open_parts(config: Config, *, make: bool = False, clock: Clock | None = None) -> Parts:
+    """Open keys and databases and join the parts. With `make`, a bare var/ is filled first.
+
+    Raises VarDamaged, KeystoreDamaged, DatabaseDamaged.
+    """
+    clock = clock or SystemClock()
+    is_bare = _is_bare(config)
+    if is_bare and not make:
+        raise VarDamaged(f"{config.var} holds nothing yet: run `python -m backend migrate` first")
+    databases = open_databases(config.database_urls)
+    config.var.mkdir(parents=True, exist_ok=True)
+    try:
+        databases.check(missing_ok=is_bare)  # first: nothing is written to a damaged one
+        keys = _make_keys(config, databases) if is_bare else SoftwareKeys.open(*_key_files(config))
+        if make:
+            upgrade(databases)
+    except BaseException:
+        databases.close()
+        raise
+    return _join(config, clock, keys, databases)
+
+
+def create_public_app(parts: Parts) -> Flask:
+    """The public network: citizens, merchants, terminals, the bank's notices, the pages."""
+    blueprints = (
+        identity_api.blueprint,
+        wallet_api.blueprint,
+        topups_api.blueprint,
+        virtual_card_api.blueprint,
+        merchants_api.blueprint,
+        payments_api.blueprint,
+    )
+    app = _make(parts, "public", blueprints, BearerAuthenticator(parts.tokens))
+    app.register_blueprint(portal_api.blueprint)
+    return app
+
+
+def create_internal_app(parts: Parts) -> Flask:
+    """The internal network: staff only."""
+    cookie = _cookie(parts)
+    blueprints = (
+        staff_api.internal_blueprint,
+        wallet_api.internal_blueprint,
+        merchants_api.internal_blueprint,
+        identity_api.internal_blueprint,
+    )
+    authenticator = staff.StaffAuthenticator(parts.staff_accounts, cookie)
+    app = _make(parts, "internal", blueprints, authenticator, cookie)
+    app.register_blueprint(portal_api.internal_blueprint)
+    return app
+
+
+def _make(
+    parts: Parts,
+    name: str,
+    blueprints: Iterable[Blueprint],
+    authenticator: Authenticator,
+    *more: object,
+) -> Flask:
+    city = parts.config.city["city"]["name"]
+    network = Network(
+        name=name,
+        title=f"{city['zh']}市民卡 · {TITLES[name]}",
+        blueprints=blueprints,
+        authenticator=authenticator,
+        keys=parts.keys,
+        databases=parts.databases,
+        services=(*parts.services(), *more),
+    )
+    return make_app(network)
+
+
+def _cookie(parts: Parts) -> staff.StaffCookie:
+    return staff.StaffCookie(secure=bool(parts.config.city.get("internal_https", False)))
+
+
+def _key_files(config: Config) -> tuple[Path, Path]:
+    """The keystore, and the key-encryption key it opens with."""
+    return config.var / "keys" / "keystore.json", config.var / "keys" / "kek"
+
+
+def _is_bare(config: Config) -> bool:
+    """Whether nothing was made here yet. Raises VarDamaged when only a part is left.
+
+    Keys and SQLite databases were made together: all of them are there, or none is.
+    """
+    urls = config.database_urls.values()
+    databases = [config.path_of(url) for url in urls if url.startswith("sqlite")]
+    missing = [path for path in (*_key_files(config), *databases) if not path.exists()]
+    if missing and len(missing) < 2 + len(databases):
+        raise VarDamaged(
+            f"{', '.join(str(path) for path in missing)} missing beside what is left in "
+            f"{config.var}: restore it from a backup, or remove the whole folder to begin anew"
+        )
+    return bool(missing)
+
+
+def _make_keys(config: Config, databases: Databases) -> Keys:
+    store, kek = _key_files(config)
+    if filled := [which.value for which in Which if databases.has_tables(which)]:
+        raise VarDamaged(
+            f"{store} is missing, but database {', '.join(filled)} has been used: what is "
+            "sealed there opens with its own keys only; restore them from a backup"
+        )
+    return SoftwareKeys.make(store, kek)
+
+
+def _join(config: Config, clock: Clock, keys: Keys, databases: Databases) -> Parts:
+    woken = threading.Event()
+    units = Units(databases, clock, wake=woken.set)
+    tokens = AccessTokens(keys, clock, config.city["login"]["access_token_seconds"])
+    sandbox = config.city["sandbox"]
+    bank = SandboxBank(
+        config.var / "sandbox_bank.db",
+        clock,
+        partial(keys.mac, KeyRef.BANK_NOTICES),
+        sandbox["bank_delay_seconds"],
+    )
+    people = identity.Identity(units, keys)
+    sms = identity.SandboxSms(config.var / "sandbox_sms.db", clock)
+    wallets = wallet.Wallets(units, _wallet_rules(config, clock), _registered(people))
+    shops = merchants.Merchants(units, keys)
+    codes = merchants.MerchantCodes(units, keys, config.city["city"]["name"]["en"][:15])
+    topups = TopUps(units, keys, bank)
+    verifier = virtual_card.TapVerifier(units, keys)
+    sales = payments.Payments(units, verifier, shops, codes, wallets)
+    sender = identity.LoginCodeSender(units, keys, sms, _words(config.city["brand"]["card_name"]))
+    worker = OutboxWorker(units, _consumers(topups, sales, sender), woken)
+    proof = wallet.Proof(units, bank)
+    return Parts(
+        config=config,
+        clock=clock,
+        keys=keys,
+        databases=databases,
+        units=units,
+        tokens=tokens,
+        bank=bank,
+        sms=sms,
+        people=people,
+        logins=identity.Logins(units, keys, tokens),
+        staff_accounts=staff.Staff(units, keys),
+        wallets=wallets,
+        topups=topups,
+        proof=proof,
+        shops=shops,
+        activations=merchants.Activations(units, keys),
+        terminal_logins=merchants.Logins(units, tokens),
+        terminal_profiles=merchants.TerminalProfiles(shops, keys, _acceptance(config)),
+        merchant_codes=codes,
+        devices=virtual_card.Devices(units),
+        cards=virtual_card.Cards(
+            units, keys, _issuer(config), _registered(people), wallets.is_owner
+        ),
+        sales=sales,
+        statements=payments.Statements(units),
+        worker=worker,
+        pages=portal.Portal(
+            city=config.city,
+            story_path=config.story_path,
+            public_url=config.public_url,
+            internal_url=config.internal_url,
+            units=units,
+            worker=worker,
+            proof=proof,
+        ),
+    )
+
+
+def _consumers(
+    topups: TopUps, sales: payments.Payments, sender: identity.LoginCodeSender
+) -> Mapping[str, Consumer]:
+    """Who hears what the outbox tells."""
+    return {
+        TOPUP_REQUESTED: topups.instruct,
+        HOLD_EXPIRES: sales.expire_hold,
+        identity.LOGIN_CODE_REQUESTED: sender.deliver,
+    }
+
+
+def _registered(people: identity.Identity) -> Callable[[str], bool]:
+    return lambda person_id: people.get_person(person_id).registered
+
+
+def _issuer(config: Config) -> virtual_card.IssuerProfile:
+    """The products that live on a phone, with the figures of their keys and certificates."""
+    keys, certificate = config.city["limited_use_keys"], config.city["certificate"]
+    label = config.city["applications"]["mobile_card"]["label"]
+    products = {
+        one["code"]: virtual_card.CardProduct(
+            product=one["code"],
+            label=label,
+            uses_max=keys["uses_max"],
+            hours=keys["hours_max"],
+            offline_sale_max_fen=certificate["offline_sale_max_fen"],
+            offline_sum_max_fen=certificate["offline_sum_max_fen"],
+            certificate_days=certificate["days_valid"],
+        )
+        for one in config.city["products"]
+        if one["carrier"] == "phone"
+    }
+    return virtual_card.IssuerProfile(products=products)
+
+
+def _wallet_rules(config: Config, clock: Clock) -> WalletRules:
+    limit = config.limit("registered", on=business_date(clock.now()))
+    return WalletRules("registered", limit["ceiling_fen"], limit["article"]["zh"])
+
+
+def _acceptance(config: Config) -> merchants.Acceptance:
+    mobile = config.city["applications"]["mobile_card"]
+    application = merchants.AcceptedApplication(
+        bytes.fromhex(mobile["aid"]), mobile["label"], mobile["priority"]
+    )
+    seconds = config.city["payments"]["online_timeout_seconds"]
+    return merchants.Acceptance((application,), online_timeout_seconds=seconds)
+
+
+def _words(texts: Mapping[str, str]) -> Words:
+    return Words(zh=texts["zh"], en=texts["en"])
