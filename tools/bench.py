@@ -12,7 +12,7 @@ import math
 import os
 import platform
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -77,11 +77,21 @@ def measure(
     return figures(durations_ms)
 
 
-def report(name: str, seen: Figures, *, p95_max_ms: float, results: Path = RESULTS) -> int:
-    """Prints one line, keeps the figures under var/bench/, returns 0 when the promise is kept."""
+def report(
+    name: str,
+    seen: Figures,
+    *,
+    p95_max_ms: float,
+    parts: Mapping[str, Figures] | None = None,
+    results: Path = RESULTS,
+) -> int:
+    """Prints one line, keeps the figures under var/bench/, returns 0 when the promise is kept.
+
+    `parts` are the figures of what a round is made of, kept beside it.
+    """
     kept = seen.p95_ms <= p95_max_ms
     results.mkdir(parents=True, exist_ok=True)
-    note = {
+    note: dict[str, object] = {
         "name": name,
         **asdict(seen),
         "p95_max_ms": p95_max_ms,
@@ -90,6 +100,8 @@ def report(name: str, seen: Figures, *, p95_max_ms: float, results: Path = RESUL
         "machine": platform.machine(),
         "cores": os.cpu_count(),
     }
+    if parts is not None:
+        note["parts"] = {part: asdict(figure) for part, figure in parts.items()}
     (results / f"{name}.json").write_text(json.dumps(note, indent=2) + "\n", encoding="utf-8")
     print(
         f"{name}: {seen.rounds} rounds, p50 {seen.p50_ms:.1f} ms, p95 {seen.p95_ms:.1f} ms "

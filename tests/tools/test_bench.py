@@ -54,3 +54,11 @@ def test_report(
     assert bench.report("tap", seen, p95_max_ms=p95_max_ms, results=tmp_path) == code
     assert capsys.readouterr().out.rstrip().endswith(word)
     assert json.loads((tmp_path / "tap.json").read_text())["kept"] is (code == 0)
+
+
+def test_report_keeps_the_parts(tmp_path: Path) -> None:
+    seen, part = bench.figures([5.0] * 10), bench.figures([2.0] * 10)
+    bench.report("tap", seen, p95_max_ms=6, parts={"card": part}, results=tmp_path)
+    kept = json.loads((tmp_path / "tap.json").read_text())
+    assert kept["p95_ms"] == 5.0
+    assert kept["parts"]["card"]["p95_ms"] == 2.0
