@@ -18,8 +18,10 @@ from pathlib import Path
 
 from reader_bridge import Receipt
 from reader_bridge.readers.port import Reader
-from tools import bench, story_citizen, story_shop
+from tools import bench
 from tools.pcscd import PcscdUnavailable
+from tools.story import citizen as story_citizen
+from tools.story import shop as story_shop
 from tools.story.instance import InstanceFailed, fresh_instance
 from tools.story.player import load_city
 from tools.story.reader import CARD_SECONDS, open_till
