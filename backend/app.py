@@ -17,7 +17,7 @@ from backend.db import Databases, OutboxWorker, Units, Which, open_databases
 from backend.db.migrate import upgrade
 from backend.db.outbox import Consumer
 from backend.identity import api as identity_api
-from backend.kernel import Clock, SystemClock, Words, business_date
+from backend.kernel import AmountRange, Clock, SystemClock, Words, business_date
 from backend.keys import KeyRef, Keys, SoftwareKeys
 from backend.merchants import api as merchants_api
 from backend.payments import api as payments_api
@@ -201,9 +201,11 @@ def _join(config: Config, clock: Clock, keys: Keys, databases: Databases) -> Par
     wallets = wallet.Wallets(units, _wallet_rules(config, clock), _registered(people))
     shops = merchants.Merchants(units, keys)
     codes = merchants.MerchantCodes(units, keys, config.city["city"]["name"]["en"][:15])
-    topups = TopUps(units, keys, bank)
+    topups = TopUps(units, keys, bank, _amounts(config.city["topups"]))
     verifier = virtual_card.TapVerifier(units, keys)
-    sales = payments.Payments(units, verifier, shops, codes, wallets)
+    sales = payments.Payments(
+        units, verifier, shops, codes, wallets, _amounts(config.city["payments"])
+    )
     sender = identity.LoginCodeSender(units, keys, sms, _words(config.city["brand"]["card_name"]))
     worker = OutboxWorker(units, _consumers(topups, sales, sender), woken)
     proof = wallet.Proof(units, bank)
@@ -284,6 +286,10 @@ def _issuer(config: Config) -> virtual_card.IssuerProfile:
 def _wallet_rules(config: Config, clock: Clock) -> WalletRules:
     limit = config.limit("registered", on=business_date(clock.now()))
     return WalletRules("registered", limit["ceiling_fen"], limit["article"]["zh"])
+
+
+def _amounts(limits: Mapping[str, int]) -> AmountRange:
+    return AmountRange(limits.get("amount_min_fen", 1), limits["amount_max_fen"])
 
 
 def _acceptance(config: Config) -> merchants.Acceptance:

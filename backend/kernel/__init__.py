@@ -2,11 +2,21 @@
 
 from backend.kernel.clock import Clock, ManualClock, SystemClock, business_date
 from backend.kernel.errors import DomainError, Kind, Words
-from backend.kernel.fen import AMOUNT_MAX_FEN, check_amount, yuan_text
+from backend.kernel.fen import (
+    AMOUNT_MAX_FEN,
+    ANY_AMOUNT,
+    AmountOutOfRange,
+    AmountRange,
+    check_amount,
+    yuan_text,
+)
 from backend.kernel.ids import check_id, new_id
 
 __all__ = [
     "AMOUNT_MAX_FEN",
+    "ANY_AMOUNT",
+    "AmountOutOfRange",
+    "AmountRange",
     "Clock",
     "DomainError",
     "Kind",

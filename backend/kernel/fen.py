@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from backend.kernel.errors import DomainError, Kind, Words
 
 AMOUNT_MAX_FEN = 2**31 - 1
@@ -15,6 +17,36 @@ class AmountInvalid(DomainError):
         zh="金额须为 1 至 {maximum_fen} 之间的整数（单位：分）。",
         en="An amount is a whole number of fen from 1 to {maximum_fen}.",
     )
+
+
+class AmountOutOfRange(DomainError):
+    kind, code = Kind.REFUSED, "amount_out_of_range"
+    title = Words(zh="金额超出单笔限额", en="Amount outside the limit")
+    detail = Words(
+        zh="单笔金额须为 {minimum_yuan} 至 {maximum_yuan} 元。",
+        en="One operation takes from {minimum_yuan} to {maximum_yuan} yuan.",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class AmountRange:
+    """What one operation may come to, in fen; a city sets it."""
+
+    minimum_fen: int = 1
+    maximum_fen: int = AMOUNT_MAX_FEN
+
+    def check(self, amount_fen: int) -> None:
+        """Raises AmountOutOfRange."""
+        if not self.minimum_fen <= amount_fen <= self.maximum_fen:
+            raise AmountOutOfRange(
+                minimum_fen=self.minimum_fen,
+                maximum_fen=self.maximum_fen,
+                minimum_yuan=yuan_text(self.minimum_fen),
+                maximum_yuan=yuan_text(self.maximum_fen),
+            )
+
+
+ANY_AMOUNT = AmountRange()
 
 
 def check_amount(amount_fen: object) -> int:

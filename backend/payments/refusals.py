@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from backend import merchants, virtual_card, wallet
-from backend.kernel import DomainError
+from backend.kernel import AmountOutOfRange, DomainError
 from backend.payments import model
 from backend.payments.guessing import PayCodeGuessing
 from backend.payments.states import TransitionRefused
@@ -11,6 +11,7 @@ from backend.payments.states import TransitionRefused
 Refusals = tuple[type[DomainError], ...]
 
 MONEY: Refusals = (
+    AmountOutOfRange,
     wallet.InsufficientFunds,
     wallet.AccountFrozen,
     wallet.AccountClosed,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from backend.db import Event, Operation, Units, Which, Work
-from backend.kernel import DomainError, check_id
+from backend.kernel import ANY_AMOUNT, AmountRange, DomainError, check_id
 from backend.merchants import MerchantCodes, Merchants, TerminalFacts
 from backend.payments import admission, moves, rows
 from backend.payments.guessing import GuessLimit
@@ -55,6 +55,7 @@ class Payments:
     merchants: Merchants
     merchant_codes: MerchantCodes
     wallets: Wallets
+    amounts: AmountRange = ANY_AMOUNT
     guesses: GuessLimit = field(default_factory=GuessLimit)
 
     def sell(self, command: Sell, operation: Operation) -> Payment:
@@ -78,6 +79,7 @@ class Payments:
             rows.lock_id(work, command.payment_id)
             if known := admission.find_same(work, command):
                 return known
+            self.amounts.check(command.amount_fen)
             payment = self._draft(work, command.payment_id, command.amount_fen, payee, _out(payer))
             payment = replace(
                 payment,
@@ -105,6 +107,7 @@ class Payments:
             rows.lock_id(work, command.payment_id)
             if known := admission.find_same_link(work, command):
                 return known
+            self.amounts.check(command.amount_fen)
             code, payer = _out(asked), Payer(_out(wallet).wallet_id, command.person_id)
             if code.amount_fen not in (None, command.amount_fen):
                 raise AmountMismatch(expected_fen=code.amount_fen)

@@ -9,6 +9,7 @@ from flask.views import MethodView
 from flask_smorest import Blueprint
 
 from backend.db import Operation
+from backend.kernel import AmountOutOfRange
 from backend.wallet.bank import NoticeRefused
 from backend.wallet.ledger import AccountClosed, AccountFrozen, CeilingExceeded
 from backend.wallet.model import WalletUnknown
@@ -24,6 +25,7 @@ from backend.wallet.topups.service import TopUps
 from backend.web import CallerKind, access, caller, command, refuses, service
 
 REQUEST_REFUSALS = (
+    AmountOutOfRange,
     BankCardInvalid,
     WalletUnknown,
     TopUpExists,

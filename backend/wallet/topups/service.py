@@ -11,7 +11,7 @@ from sqlalchemy import Row, insert, select, update
 
 from backend.db import Event, Operation, Units, Which, Work
 from backend.db.outbox import AskAgain
-from backend.kernel import check_id
+from backend.kernel import ANY_AMOUNT, AmountRange, check_id
 from backend.kernel.ids import IdInvalid
 from backend.keys import KeyRef, Keys
 from backend.wallet import recipes
@@ -44,6 +44,7 @@ class TopUps:
     units: Units
     keys: Keys
     bank: Bank
+    amounts: AmountRange = ANY_AMOUNT
 
     def request(self, command: RequestTopUp, operation: Operation) -> TopUp:
         """Promise the amount and order it from the bank.
@@ -104,6 +105,7 @@ class TopUps:
             _settle(work, row, outcome)
 
     def _request(self, work: Work, command: RequestTopUp) -> TopUp:
+        self.amounts.check(command.amount_fen)
         card = command.bank_card
         if not is_luhn_valid(card):
             raise BankCardInvalid
