@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+import structlog
 from flask import Flask, Response, g, jsonify, request
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, Counter, Histogram, generate_latest
 
@@ -13,9 +14,12 @@ from backend.web.access import CallerKind, access
 METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
 """Named in the figures; a caller may invent any other, and each would be a series for ever."""
 
+log = structlog.get_logger(__name__)
+
 REQUESTS = Counter(
     "http_requests_total", "Answered requests", ["network", "method", "route", "status"]
 )
+PROBES = frozenset({"/healthz", "/readyz", "/metrics"})
 SECONDS = Histogram(
     "http_request_seconds",
     "Time to answer",
@@ -45,7 +49,18 @@ def register_health(app: Flask, network: str, databases: Databases) -> None:
         route = request.url_rule.rule if request.url_rule else "none"
         method = request.method if request.method in METHODS else "other"
         REQUESTS.labels(network, method, route, response.status_code).inc()
-        SECONDS.labels(network, route).observe(time.perf_counter() - g.began)
+        seconds = time.perf_counter() - g.began
+        SECONDS.labels(network, route).observe(seconds)
+        if route not in PROBES:
+            # The route, not the path: an id in a path can be a person's.
+            log.info(
+                "answered",
+                network=network,
+                method=method,
+                route=route,
+                status=response.status_code,
+                milliseconds=round(seconds * 1000, 1),
+            )
         return response
 
     for rule, view in (("/healthz", healthz), ("/readyz", readyz), ("/metrics", metrics)):

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import structlog
 from flask import Flask
 from flask.testing import FlaskClient
 
@@ -173,3 +174,17 @@ def test_no_path_leaves_the_folder_of_files(client: FlaskClient, path: str) -> N
     assert answer.content_type == "application/problem+json"
     assert "import" not in answer.text
     assert "root:" not in answer.text
+
+
+def test_each_request_leaves_one_line_that_names_nobody(client: FlaskClient) -> None:
+    with structlog.testing.capture_logs() as lines:
+        client.get("/docs/errors?phone=13800000001")
+        client.get("/nothing/13800000001")
+        client.get("/healthz")
+    answered = [line for line in lines if line["event"] == "answered"]
+    assert [(line["route"], line["status"]) for line in answered] == [
+        ("/docs/errors", 200),
+        ("none", 404),
+    ]
+    assert all(line["milliseconds"] >= 0 for line in answered)
+    assert "13800000001" not in str(lines)

@@ -142,8 +142,9 @@ def test_a_bug_is_one_line_in_the_log_and_no_traceback_outside(
     _is_problem(answer, 500, "internal_error")
     assert "ZeroDivision" not in answer.text
     assert "no traceback" not in answer.text
-    (line,) = [json.loads(one) for one in path.read_text().splitlines()]
-    assert line["request_id"] == "request-under-test"
+    line, answered = [json.loads(one) for one in path.read_text().splitlines()]
+    assert line["request_id"] == answered["request_id"] == "request-under-test"
+    assert (answered["event"], answered["status"]) == ("answered", 500)
     assert line["level"] == "error"
     assert "ZeroDivisionError" in line["exception"]
 
