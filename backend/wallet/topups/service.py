@@ -35,6 +35,11 @@ log = structlog.get_logger(__name__)
 REQUESTED = "topup_requested"
 ASK_AGAIN_SECONDS = 1.0
 ASK_AGAIN_MAX_SECONDS = 300.0
+SILENCE_MAX_SECONDS = 3 * 24 * 3600.0
+
+
+class BankSilent(Exception):
+    """Days without a word on an order: nobody's refusal, a matter between operator and bank."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +69,10 @@ class TopUps:
             return _topup(row)
 
     def instruct(self, event: Event) -> None:
-        """Outbox: order the money, or ask what became of it; until the bank has spoken."""
+        """Outbox: order the money, or ask what became of it; until the bank has spoken.
+
+        Raises BankSilent after three days: the outbox then parks the event for a person.
+        """
         topup_id = str(event.payload["topup_id"])
         with self.units.read(Which.LEDGER) as work:
             row = _find(work, topup_id)
@@ -75,8 +83,10 @@ class TopUps:
         try:
             outcome = self._ask_bank(row)
         except BankUnreachable:
-            raise AskAgain(pause) from None
+            outcome = ChargeOutcome(ChargeState.PROCESSING)
         if outcome.state is ChargeState.PROCESSING:
+            if age_seconds > SILENCE_MAX_SECONDS:
+                raise BankSilent(topup_id)
             raise AskAgain(pause)
         self.settle(topup_id, outcome)
 
