@@ -6,6 +6,10 @@ import secrets
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta, timezone
+from typing import Final
+
+CHINA: Final = timezone(timedelta(hours=8))  # what card and receipt show; no summer time
 
 
 def _jitter() -> float:

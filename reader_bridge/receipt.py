@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 from enum import Enum
 from typing import Any, Final
 
 from reader_bridge.amounts import format_yuan
+from reader_bridge.clock import CHINA
 from reader_bridge.faults import Fault, Language, Text
 from reader_bridge.journal import Entry, EntryKind, EntryState
 
@@ -86,12 +88,13 @@ class Receipt:
         return ", ".join(f"{name} {milliseconds:.1f} ms" for name, milliseconds in self.steps)
 
     def _rows(self, language: Language) -> list[tuple[Text, str | None]]:
-        balance = None if self.balance_fen is None else f"{format_yuan(self.balance_fen)} CNY"
+        unit = _YUAN.read(language)
+        balance = None if self.balance_fen is None else f"{format_yuan(self.balance_fen)} {unit}"
         refusal = self.refusal
         reason = f"{refusal.text.read(language)} [{refusal.code}]" if refusal else None
         method = self.method and _METHODS.get(self.method, Text(self.method, self.method))
         return [
-            (Text("金额", "Amount"), f"{format_yuan(self.amount_fen)} CNY"),
+            (Text("金额", "Amount"), f"{format_yuan(self.amount_fen)} {unit}"),
             (Text("原因", "Reason"), reason),
             (Text("余额", "Balance"), balance),
             (Text("方式", "Method"), method.read(language) if method else None),
@@ -101,7 +104,7 @@ class Receipt:
             (Text("收银单号", "Reference"), self.register_reference),
             (Text("交易号", "Payment"), self.payment_id),
             (Text("退款号", "Refund"), self.refund_id),
-            (Text("时间", "Time"), self.created_at),
+            (Text("时间", "Time"), _local_time(self.created_at)),
             (Text("业务日期", "Business date"), self.business_date),
         ]
 
@@ -187,6 +190,15 @@ def _text_or_none(value: object) -> str | None:
     return value if isinstance(value, str) else None
 
 
+def _local_time(moment: str | None) -> str | None:
+    """RFC 3339 as the customer's wall clock shows it; what is no moment is left out."""
+    try:
+        return moment and f"{datetime.fromisoformat(moment).astimezone(CHINA):%Y-%m-%d %H:%M:%S}"
+    except ValueError:
+        return None
+
+
+_YUAN: Final = Text("元", "CNY")
 _REPEATED: Final = Text("(重复打印:此单已处理)", "(told again: this reference is settled)")
 _OUTCOMES: Final[Mapping[Outcome, Text]] = {
     Outcome.CAPTURED: Text("支付成功", "PAID"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import re
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -26,7 +26,7 @@ from reader_bridge.client_key import (
     make_folder,
     save_identity,
 )
-from reader_bridge.clock import Clock
+from reader_bridge.clock import CHINA, Clock
 from reader_bridge.codes import read_scanner_line
 from reader_bridge.delivery import PAYMENTS_PATH, Delivery, Steps
 from reader_bridge.exchange import Exchange
@@ -47,7 +47,6 @@ PROFILE_SECONDS: Final = 600.0
 REASON_CHARACTERS_MAX: Final = 120
 CARD_SECONDS: Final = 30.0
 UNKNOWN_IN_A_ROW_MAX: Final = 3  # recovery stops when the backend is plainly not there
-_CHINA: Final = timezone(timedelta(hours=8))  # what card and receipt show; no summer time
 _REFERENCE = re.compile(r"[!-~\u0080-\uffff]{1,64}")
 _BILL_NUMBER = re.compile(r"[A-Za-z0-9]{1,25}", re.ASCII)
 
@@ -305,7 +304,7 @@ class Terminal:
         return wire, proof.application.label, (*steps, ("card", whole))
 
     def _transaction(self, amount_fen: int, profile: Profile) -> TransactionData:
-        now = datetime.fromtimestamp(self._clock.unix_now(), UTC).astimezone(_CHINA)
+        now = datetime.fromtimestamp(self._clock.unix_now(), UTC).astimezone(CHINA)
         try:
             return TransactionData(
                 amount_fen=amount_fen,

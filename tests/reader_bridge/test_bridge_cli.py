@@ -44,7 +44,7 @@ def test_a_day_at_the_counter(active, backend, tmp_path):
     assert active("ask-again", "--register-reference", "R1")[0] == 0
     refund = ("refund", "--register-reference", "R1", "--amount", "2.5", "--refund-reference", "F1")
     code, out, _ = active(*refund)
-    assert (code, "金额:2.50 CNY" in out) == (0, True)
+    assert (code, "金额:2.50 元" in out) == (0, True)
     assert active("reverse", "--register-reference", "R1")[0] == 0
     assert backend.charges() == []
 
@@ -54,7 +54,7 @@ def test_a_refused_sale_exits_1_with_reason_and_balance(active):
                             "--register-reference", "R1")  # fmt: skip
     assert (code, err) == (1, "")
     assert "余额不足 [insufficient_funds]" in out
-    assert "余额:200.00 CNY" in out
+    assert "余额:200.00 元" in out
 
 
 def test_an_unknown_outcome_exits_3_and_the_next_command_settles_it(active, backend):

@@ -41,9 +41,10 @@ def test_a_tap_is_paid_and_told_on_paper(terminal, backend, reader):
         "老街面馆",
         "一号店",
         "支付成功",
-        "金额:12.50 CNY",
-        "余额:187.50 CNY",
+        "金额:12.50 元",
+        "余额:187.50 元",
     ]
+    assert "时间:2026-09-21 22:13:20" in receipt.text("zh-CN")
     english = receipt.text("en")
     assert "PAID" in english
     assert "Amount: 12.50 CNY" in english
