@@ -21,6 +21,10 @@ class SkewedClock:
         self._phone = phone
         self.skew_seconds = skew_seconds
 
+    def phone_seconds(self) -> float:
+        """Unix seconds as the phone counts them: to measure what has passed."""
+        return self._phone()
+
     def now_seconds(self) -> float:
         """Unix seconds as the backend counts them."""
         return self._phone() + self.skew_seconds

@@ -227,6 +227,7 @@ class Wallet:
         """
         left_seconds = timeout_seconds
         while True:
+            before = self._clock.phone_seconds()
             try:
                 top_up = self.top_up_status(topup_id)
                 if top_up.is_settled or left_seconds <= 0:
@@ -238,7 +239,9 @@ class Wallet:
                 wait_seconds = ASK_AGAIN_MIN_SECONDS
             wait_seconds = min(wait_seconds, left_seconds)
             self._sleep(wait_seconds)
-            left_seconds -= max(wait_seconds, ASK_AGAIN_MIN_SECONDS)
+            # A request that fails takes its time too; a clock set back must not give it back.
+            spent_seconds = self._clock.phone_seconds() - before
+            left_seconds -= max(spent_seconds, wait_seconds, ASK_AGAIN_MIN_SECONDS)
 
     def unsettled_top_ups(self) -> tuple[TopUp, ...]:
         """Top-ups last heard of as `processing`, oldest first."""

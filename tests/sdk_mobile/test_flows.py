@@ -134,6 +134,22 @@ def test_waiting_for_a_top_up_ends(ready, clock, backend):
     assert clock.seconds - started == pytest.approx(10, abs=1)
 
 
+def test_waiting_counts_the_time_of_requests_that_fail(ready, clock, monkeypatch):
+    """Goal: a dead network, where each request takes its 20 s to fail, does not triple the wait."""
+    top_up = ready.top_up(LATE_FEN, BANK_CARD)
+    asked = []
+
+    def hang(topup_id):
+        asked.append(topup_id)
+        clock.seconds += 20
+        raise Offline("no answer")
+
+    monkeypatch.setattr(ready, "top_up_status", hang)
+    with pytest.raises(Offline):
+        ready.wait_for_top_up(top_up.topup_id, 30)
+    assert len(asked) <= 3
+
+
 def test_a_refused_top_up_carries_code_data_and_article(ready):
     with pytest.raises(Refused) as refused:
         ready.top_up(600_000, BANK_CARD)
