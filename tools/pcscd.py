@@ -22,8 +22,10 @@ from pathlib import Path
 from typing import IO
 
 VPCD_PORT = 35963
+SLOT_PORTS = (VPCD_PORT, VPCD_PORT + 1)
 START_TIMEOUT_SECONDS = 10.0
 STOP_TIMEOUT_SECONDS = 5.0
+LINGER_TIMEOUT_SECONDS = 90.0  # a closed connection keeps its port for 60 s
 LOCK_TIMEOUT_SECONDS = 300.0
 POLL_SECONDS = 0.02
 
@@ -76,16 +78,22 @@ def available() -> str | None:
     return None
 
 
-def is_listening(port: int) -> bool:
-    """Whether a TCP socket listens on `port`, told from the kernel's table without connecting."""
+def _states(port: int) -> set[str]:
+    """The states of all TCP sockets on a local port, told by the kernel without connecting."""
+    found = set()
     for table in (Path("/proc/net/tcp"), Path("/proc/net/tcp6")):
         if not table.exists():
             continue
         for line in table.read_text(encoding="ascii").splitlines()[1:]:
             _, local, _, state, *_ = line.split()
-            if state == TCP_LISTEN and int(local.rpartition(":")[2], 16) == port:
-                return True
-    return False
+            if int(local.rpartition(":")[2], 16) == port:
+                found.add(state)
+    return found
+
+
+def is_listening(port: int) -> bool:
+    """Whether a TCP socket listens on `port`."""
+    return TCP_LISTEN in _states(port)
 
 
 def _wait(until: Callable[[], bool], timeout_seconds: float) -> bool:
@@ -147,9 +155,13 @@ def _own_daemon() -> Iterator[None]:
     executable = _executable()
     if executable is None or os.geteuid() != 0:
         raise PcscdUnavailable(available() or "pcscd went away")
-    # A daemon that is just leaving gives up its socket first and this port a moment later.
+    # A daemon that is just leaving gives up its socket first and this port a moment later. The
+    # port also lies where the kernel picks ports for outgoing connections: one of those may have
+    # it, for a minute after it was closed, and the driver then cannot listen.
     if not _wait(lambda: not is_listening(VPCD_PORT), STOP_TIMEOUT_SECONDS):
         raise PcscdUnavailable(f"port {VPCD_PORT} is taken, and not by a pcscd that answers")
+    if not _wait(lambda: not any(map(_states, SLOT_PORTS)), LINGER_TIMEOUT_SECONDS):
+        raise PcscdUnavailable(f"a connection keeps a port of the virtual reader: {SLOT_PORTS}")
     SOCKET.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
     with tempfile.TemporaryFile() as log:
         process = subprocess.Popen(

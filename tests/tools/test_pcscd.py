@@ -67,3 +67,22 @@ def test_a_port_taken_by_another_is_said_plainly(monkeypatch: pytest.MonkeyPatch
         monkeypatch.setattr(tool, "VPCD_PORT", other.getsockname()[1])
         with pytest.raises(tool.PcscdUnavailable, match="taken"), tool.ensure_running():
             pytest.fail("it entered")
+
+
+def test_a_connection_on_the_readers_port_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Goal: the kernel may give the port to any outgoing connection; the driver cannot share it."""
+    if os.geteuid() != 0:
+        pytest.skip("only root starts pcscd")
+    monkeypatch.delenv(tool.HOLDER_VARIABLE, raising=False)
+    monkeypatch.setattr(tool, "LOCK_NAME", "\0city-card-test-of-a-kept-port")
+    monkeypatch.setattr(tool, "LINGER_TIMEOUT_SECONDS", 0.05)
+    monkeypatch.setattr(tool, "is_running", lambda: False)
+    with (
+        socket.create_server(("127.0.0.1", 0)) as server,
+        socket.create_connection(server.getsockname()) as client,
+    ):
+        kept = client.getsockname()[1]
+        monkeypatch.setattr(tool, "VPCD_PORT", kept)
+        monkeypatch.setattr(tool, "SLOT_PORTS", (kept,))
+        with pytest.raises(tool.PcscdUnavailable, match="keeps a port"), tool.ensure_running():
+            pytest.fail("it entered")
