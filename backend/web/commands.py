@@ -50,7 +50,7 @@ def command(
     def wrap(view: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(view)
         def run(self: Any, checked: Mapping[str, Any], **path: Any) -> Response:
-            operation = _operation(view, path, answer(), status)
+            operation = _operation(path, answer(), status)
             try:
                 value = view(self, checked, operation, **path)
             except AnsweredBefore as before:
@@ -74,9 +74,7 @@ def _json_only(view: Callable[..., Any]) -> Callable[..., Any]:
     return run
 
 
-def _operation(
-    view: Callable[..., Any], path: Mapping[str, str], shape: Shape, status: int
-) -> Operation:
+def _operation(path: Mapping[str, str], shape: Shape, status: int) -> Operation:
     key = request.headers.get("Idempotency-Key", "")
     if not KEY_FORM.fullmatch(key):
         raise IdempotencyKeyMissing
@@ -88,7 +86,9 @@ def _operation(
         return Answer(status, json.dumps(shape.dump(outcome), ensure_ascii=False))
 
     return Operation(
-        scope=f"{who.kind.value}:{who.id}:{view.__qualname__}",
+        # The route is the public name of the command: it outlives a renamed class, and with it
+        # the answers that callers may still ask for.
+        scope=f"{who.kind.value}:{who.id}:{request.method} {request.url_rule}",
         key=key,
         content=_content(path),
         render=render,
