@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -111,7 +112,10 @@ def _run_sandbox_bank(parts: Parts, config: Config) -> None:
     with httpx.Client(timeout=NOTICE_TIMEOUT_SECONDS) as client:
         while True:
             refused: list[str] = []
-            parts.bank.tick(partial(_send_notice, client, url, refused))
+            try:
+                parts.bank.tick(partial(_send_notice, client, url, refused))
+            except sqlite3.Error as error:  # its book is busy or its disk full: it comes back
+                refused.append(type(error).__name__)
             if refused:
                 log.warning("bank_notices_not_taken", count=len(refused), last=refused[-1])
             gevent.sleep(BANK_PAUSE_SECONDS if refused else BANK_TICK_SECONDS)

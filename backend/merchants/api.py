@@ -77,6 +77,16 @@ class TerminalCodesResource(MethodView):
         return service(MerchantCodes).make_for_terminal(make, operation)
 
 
+@blueprint.route("/v1/merchant/shops/<string:shop_id>/code")
+class CounterCodeResource(MethodView):
+    @access(CallerKind.MERCHANT)
+    @blueprint.response(200, schemas.CodeShape)
+    @refuses(errors.ShopUnknown)
+    def get(self, shop_id: str) -> MadeCode:
+        """The static merchant code (收款码) to print for a shop's counter."""
+        return service(MerchantCodes).counter_code(shop_id, caller().context["merchant_id"])
+
+
 @blueprint.route("/v1/me/merchant-codes")
 class ReadCodeResource(MethodView):
     @access(CallerKind.CITIZEN)

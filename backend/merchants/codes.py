@@ -16,6 +16,7 @@ from backend.merchants.errors import (
     MerchantCodeAltered,
     MerchantCodeForeign,
     MerchantCodeMalformed,
+    ShopUnknown,
 )
 from backend.merchants.model import Merchant, Shop
 from backend.merchants.rows import get_merchant, get_shop, terminal_facts
@@ -80,6 +81,14 @@ class MerchantCodes:
         with self.units.read(Which.BUSINESS) as work:
             place = get_shop(work, tables.shop.c.shop_id == shop_id)
             return self._content(work, place, amount_fen, None, None)
+
+    def counter_code(self, shop_id: str, merchant_id: str) -> MadeCode:
+        """The static code a merchant prints for a shop of its own. Raises ShopUnknown."""
+        with self.units.read(Which.BUSINESS) as work:
+            place = get_shop(work, tables.shop.c.shop_id == shop_id)
+        if place.merchant_id != merchant_id:
+            raise ShopUnknown
+        return self.make_for_shop(shop_id)
 
     def read(self, content: str) -> MerchantCodeRead:
         """Raises MerchantCodeMalformed, MerchantCodeForeign, MerchantCodeAltered, ShopUnknown."""

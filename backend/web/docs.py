@@ -1,14 +1,16 @@
-"""`/docs`: the API document of this network, browsable offline; `/static` with what pages need."""
+"""What a network tells of itself: `/docs`, error codes, the keys of its tokens; and `/static`."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from flask import Flask, Response, abort, render_template, send_from_directory
+from flask import Flask, Response, abort, jsonify, render_template, send_from_directory
 from jinja2 import FileSystemLoader
 
 from backend.kernel import DomainError
 from backend.web.access import CallerKind, access
+from backend.web.services import service
+from backend.web.tokens import AccessTokens
 
 TEMPLATES = Path(__file__).parent / "templates"
 STATIC = Path(__file__).parent / "static"
@@ -16,7 +18,7 @@ CACHE_SECONDS = 3600
 
 
 def register_docs(app: Flask) -> None:
-    """Adds `/docs`, `/docs/errors` and `/static/<file>`."""
+    """Adds `/docs`, `/docs/errors`, `/.well-known/jwks.json` and `/static/<file>`."""
     app.jinja_loader = FileSystemLoader(TEMPLATES)
 
     def docs() -> str:
@@ -26,6 +28,9 @@ def register_docs(app: Flask) -> None:
         rows = sorted(refusals(), key=lambda one: one.code)
         return render_template("web/errors.html", rows=rows, title=app.config["API_TITLE"])
 
+    def jwks() -> Response:
+        return jsonify(service(AccessTokens).jwks())
+
     def static(path: str) -> Response:
         if ".." in path:
             abort(404)
@@ -33,7 +38,12 @@ def register_docs(app: Flask) -> None:
         response.headers["Cache-Control"] = f"public, max-age={CACHE_SECONDS}"
         return response
 
-    views = (("/docs", docs), ("/docs/errors", errors), ("/static/<path:path>", static))
+    views = (
+        ("/docs", docs),
+        ("/docs/errors", errors),
+        ("/.well-known/jwks.json", jwks),
+        ("/static/<path:path>", static),
+    )
     for rule, view in views:
         app.add_url_rule(rule, view_func=access(CallerKind.ANYONE)(view))
 

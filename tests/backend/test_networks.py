@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import jwt
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
@@ -162,6 +163,15 @@ def test_commands_that_make_or_move_demand_an_idempotency_key(public: Flask) -> 
     for path, method, view in views(public):
         if path.startswith("/v1") and method == "POST" and path not in free:
             assert getattr(view, "is_command", False), (method, path)
+
+
+def test_the_keys_of_the_tokens_are_published(parts: Parts, public: Flask) -> None:
+    token = parts.tokens.issue(Caller(CallerKind.CITIZEN, "per_x", frozenset({"me"}), {}))
+    (published,) = public.test_client().get("/.well-known/jwks.json").get_json()["keys"]
+    key = jwt.PyJWK(published)
+    assert jwt.get_unverified_header(token)["kid"] == published["kid"]
+    assert jwt.decode(token, key, algorithms=["ES256"])["sub"] == "per_x"
+    assert "d" not in published
 
 
 def test_pages_and_documents_answer(public: Flask, internal: Flask, tmp_path: Path) -> None:

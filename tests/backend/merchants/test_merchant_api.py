@@ -13,7 +13,7 @@ from merchant_world import Staff, World
 
 from backend.kernel import new_id
 from backend.merchants.schemas import ASSERTION_TYPE
-from backend.web import CallerKind, key_to_jwk
+from backend.web import Caller, CallerKind, key_to_jwk
 
 Headers = Callable[[CallerKind, str], dict[str, str]]
 
@@ -239,3 +239,23 @@ def test_only_tills_and_citizens_come_in(public_app: Flask, bearer: Headers) -> 
     merchant = bearer(CallerKind.MERCHANT, "mcl_1")
     body = {"content": "x"}
     assert api.post("/v1/me/merchant-codes", json=body, headers=merchant).status_code == 403
+
+
+def test_a_merchant_prints_the_code_of_its_own_shops_only(world: World, public_app: Flask) -> None:
+    """Goal: what a static code is for can be done over the API, and for nobody else's shop."""
+    api = public_app.test_client()
+    path = f"/v1/merchant/shops/{world.shop_id}/code"
+
+    def ask(merchant_id: str, where: str = path) -> tuple[int, dict[str, str]]:
+        who = Caller(CallerKind.MERCHANT, "mcl_1", context={"merchant_id": merchant_id})
+        headers = {"Authorization": f"Bearer {world.tokens.issue(who)}"}
+        answer = api.get(where, headers=headers)
+        return answer.status_code, answer.get_json()
+
+    status, body = ask(world.merchant_id)
+    assert status == 200
+    read = world.codes.read(body["content"])
+    assert (read.shop.shop_id, read.amount_fen, read.bill_number) == (world.shop_id, None, None)
+    stranger, unknown = ask(new_id("mer")), ask(world.merchant_id, "/v1/merchant/shops/shp_x/code")
+    assert stranger[0] == unknown[0] == 404
+    assert stranger[1]["code"] == unknown[1]["code"] == "shop_unknown"
