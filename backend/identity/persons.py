@@ -30,11 +30,6 @@ class Persons:
             raise PersonUnknown
         return row
 
-    def phone_of(self, work: Work, person_id: str) -> str:
-        """The phone in clear: for sending SMS inside identity only. Raises PersonUnknown."""
-        sealed = self.get(work, person_id).phone_sealed
-        return self.vault.unseal(person.c.phone_sealed, person_id, sealed)
-
     def find_by_phone(self, work: Work, phone: str) -> str | None:
         """The id of the person with this phone."""
         index = self.vault.index("phone", phone)

@@ -16,6 +16,7 @@ from backend.db.migrate import upgrade
 from backend.kernel import ManualClock
 from backend.keys import SoftwareKeys
 from tests.support import postgres
+from tests.support.databases import make_template, sqlite_urls
 
 START = datetime(2026, 11, 23, 2, 0, tzinfo=UTC)  # ten in the morning in Shanghai
 
@@ -23,16 +24,7 @@ START = datetime(2026, 11, 23, 2, 0, tzinfo=UTC)  # ten in the morning in Shangh
 @pytest.fixture(scope="session")
 def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three migrated, empty SQLite files, copied for each test."""
-    folder = tmp_path_factory.mktemp("template")
-    databases = open_databases(_sqlite_urls(folder))
-    upgrade(databases)
-    for which in Which:  # one file each: nothing may stay behind in a write-ahead log
-        with databases[which].engine.connect() as connection:
-            connection.exec_driver_sql("COMMIT")
-            connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
-            connection.exec_driver_sql("BEGIN")
-    databases.close()
-    return folder
+    return make_template(tmp_path_factory.mktemp("template"))
 
 
 @pytest.fixture(scope="session")
@@ -58,7 +50,7 @@ def databases(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Databa
         template: Path = request.getfixturevalue("sqlite_template")
         folder = tmp_path / "databases"
         shutil.copytree(template, folder)
-        opened = open_databases(_sqlite_urls(folder))
+        opened = open_databases(sqlite_urls(folder))
         yield opened
         opened.close()
         return
@@ -84,7 +76,3 @@ def units(databases: Databases, clock: ManualClock) -> Units:
 def keys(tmp_path_factory: pytest.TempPathFactory) -> SoftwareKeys:
     folder = tmp_path_factory.mktemp("keys")
     return SoftwareKeys.make(folder / "keystore.json", folder / "kek")
-
-
-def _sqlite_urls(folder: Path) -> dict[Which, str]:
-    return {which: f"sqlite:///{folder / which.value}.db" for which in Which}

@@ -6,28 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from backend.db import Which, open_databases
-from backend.db.migrate import upgrade
 from backend.keys import SoftwareKeys
-
-
-def urls(folder: Path) -> dict[Which, str]:
-    return {which: f"sqlite:///{folder / which.value}.db" for which in Which}
+from tests.support.databases import make_template
 
 
 @pytest.fixture(scope="session")
 def empty_city(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with three migrated, empty databases."""
-    folder = tmp_path_factory.mktemp("empty-city")
-    databases = open_databases(urls(folder))
-    upgrade(databases)
-    for which in Which:  # one file each: nothing may stay behind in a write-ahead log
-        with databases[which].engine.connect() as connection:
-            connection.exec_driver_sql("COMMIT")
-            connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
-            connection.exec_driver_sql("BEGIN")
-    databases.close()
-    return folder
+    return make_template(tmp_path_factory.mktemp("empty-city"))
 
 
 @pytest.fixture(scope="session")

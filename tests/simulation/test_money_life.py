@@ -29,8 +29,8 @@ from backend.payments.model import Owner, RefundPayment
 from backend.virtual_card import RefillKeys
 from backend.wallet.topups import TopUpState
 from tests.simulation.books import audit
-from tests.simulation.conftest import urls
 from tests.simulation.money_world import CEILING_FEN, Citizen, World, join, operation, owner_of
+from tests.support.databases import sqlite_urls
 
 START = datetime(2026, 11, 23, 2, 0, tzinfo=UTC)
 HOLD_DAYS = timedelta(days=7)
@@ -78,7 +78,7 @@ class MoneyLife(RuleBasedStateMachine):
         self.folder = Path(tempfile.mkdtemp(prefix="money-"))
         shutil.copytree(self.template, self.folder / "db")
         self.clock = ManualClock(START)
-        self.databases = open_databases(urls(self.folder / "db"))
+        self.databases = open_databases(sqlite_urls(self.folder / "db"))
         units = Units(self.databases, self.clock)
         self.world: World = join(units, self.keys, self.clock, self.folder, uses_max=10_000)
         shops = [self.world.shop(self.world.merchant(name)) for name in ("东", "西")]

@@ -229,14 +229,6 @@ def test_loading_is_all_or_none(city):
         assert work.execute(select(base_person)).all() == []
 
 
-def test_the_phone_is_known_inside_only(city, me, keys):
-    persons = Persons(Vault(keys))
-    with city.units.read(Which.IDENTITY) as work:
-        assert persons.phone_of(work, me) == "13800000001"
-        with pytest.raises(PersonUnknown):
-            persons.phone_of(work, new_id("per"))
-
-
 def test_a_sealed_value_opens_in_its_own_place_only(city, me, keys):
     vault = Vault(keys)
     register(city, me)
