@@ -1,6 +1,7 @@
 """Three databases (三库): one unit of work each, answers kept by id, the outbox between them."""
 
 from backend.db.engines import Databases, DatabaseUnavailable, open_databases
+from backend.db.group import Decide, Decision
 from backend.db.metadata import (
     METADATA,
     Utc,
@@ -11,6 +12,7 @@ from backend.db.metadata import (
 )
 from backend.db.operations import AnsweredBefore, IdempotencyConflict, Operation
 from backend.db.outbox import Event, OutboxWorker
+from backend.db.rows import Rows
 from backend.db.work import Units, Work
 
 __all__ = [
@@ -18,10 +20,13 @@ __all__ = [
     "AnsweredBefore",
     "DatabaseUnavailable",
     "Databases",
+    "Decide",
+    "Decision",
     "Event",
     "IdempotencyConflict",
     "Operation",
     "OutboxWorker",
+    "Rows",
     "Units",
     "Utc",
     "Which",

@@ -9,18 +9,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from gevent import monkey
 from sqlalchemy import Connection, Engine, create_engine, event, inspect, select, text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.pool import QueuePool
 
 from backend.db.metadata import METADATA, Which
+from backend.db.waiting import CooperativeConnection
 from backend.kernel import DomainError, Kind, Words
 
 WAIT_SECONDS_MAX = 10
 """How long anybody waits for a connection, a lock or the right to write."""
 
 BEGIN_MODE = "city_begin"
-"""Execution option: how SQLite begins, "IMMEDIATE" to write, "DEFERRED" to read."""
+"""Execution option: how to begin, "IMMEDIATE" to write, "DEFERRED" to read, "NOT AT ALL" to ask
+one question, which is a transaction by itself."""
 
 
 class DatabaseUnavailable(DomainError):
@@ -112,7 +115,12 @@ def _open(which: Which, url: str, pool_size: int) -> Database:
             "connect_timeout": WAIT_SECONDS_MAX,
             "options": f"-c lock_timeout={WAIT_SECONDS_MAX}s",
         }
-        engine = create_engine(url, pool_pre_ping=True, connect_args=bounds, **settings)
+        # We begin by hand: BEGIN is then the first thing a connection hears, and finds out
+        # whether the server is still there without a question of its own (see Units).
+        engine = create_engine(url, isolation_level="AUTOCOMMIT", connect_args=bounds, **settings)
+        event.listen(engine, "begin", _begin_postgres)
+        if monkey.is_module_patched("socket"):
+            event.listen(engine, "do_connect", _connect_cooperatively)
         return Database(which, engine, None)
     # SQLite's own waiting sleeps in C and would stop every greenlet: Units waits instead.
     engine = create_engine(url, poolclass=QueuePool, connect_args={"timeout": 0}, **settings)
@@ -128,8 +136,25 @@ def _set_up_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
         connection.execute(f"PRAGMA {pragma}")
 
 
+def _connect_cooperatively(
+    _dialect: Any, _record: Any, arguments: tuple[Any, ...], settings: dict[str, Any]
+) -> CooperativeConnection:
+    return CooperativeConnection.connect(*arguments, **settings)
+
+
+def _begin_postgres(connection: Connection) -> None:
+    if connection.get_execution_options().get(BEGIN_MODE) == "NOT AT ALL":
+        return
+    is_reading = connection.get_execution_options().get(BEGIN_MODE) == "DEFERRED"
+    # One snapshot for everything a reader asks.
+    mode = " ISOLATION LEVEL REPEATABLE READ" if is_reading else ""
+    connection.exec_driver_sql(f"BEGIN{mode}")
+
+
 def _begin_sqlite(connection: Connection) -> None:
     mode = connection.get_execution_options().get(BEGIN_MODE, "DEFERRED")
+    if mode == "NOT AT ALL":
+        return
     connection.exec_driver_sql(f"BEGIN {mode}")
 
 

@@ -75,6 +75,7 @@ def _common(metadata: MetaData) -> None:
         Column("status", Integer, nullable=False),
         Column("body", Text, nullable=False),
         Column("created_at", Utc, nullable=False),
+        info={"citus": "scope"},
     )
     Table(
         "outbox",
@@ -88,6 +89,7 @@ def _common(metadata: MetaData) -> None:
         Column("delivered_at", Utc),
         Column("failure", Text),  # the last one; set and due_at null: parked
         Index(None, "due_at"),
+        info={"citus": "event_id"},
     )
 
 

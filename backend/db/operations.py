@@ -61,19 +61,29 @@ class AnsweredBefore(Exception):
         self.answer = answer
 
 
+class DryRun(Exception):
+    """Not a refusal: nothing was kept; `answer` is what would have been said."""
+
+    def __init__(self, answer: Answer) -> None:
+        super().__init__("dry run")
+        self.answer = answer
+
+
 @dataclass(slots=True)
 class Operation:
     """One command as its caller named it.
 
     scope: who asks for what (caller and command); key: the caller's id for it;
     content: field name -> digest of its value; `render` turns a result or a refusal into
-    the answer, which is stored with the effects in one transaction.
+    the answer, which is stored with the effects in one transaction; `is_dry_run`: decide as
+    ever, say so, and keep neither.
     """
 
     scope: str
     key: str
     content: Mapping[str, str]
     render: Callable[[Any], Answer]
+    is_dry_run: bool = False
     said: Answer | None = field(default=None, init=False)
 
     def differs_from(self, content: Mapping[str, str]) -> list[str]:

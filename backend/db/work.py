@@ -6,20 +6,22 @@ import random
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, TypeVar
+from functools import partial
+from typing import Any, TypeVar, cast
 
 import structlog
-from sqlalchemy import Connection, Executable, Row, Table, insert, select, text
+from sqlalchemy import Connection, Executable, Row, Table
 from sqlalchemy.dialects.postgresql import insert as insert_postgres
 from sqlalchemy.dialects.sqlite import insert as insert_sqlite
 from sqlalchemy.engine import CursorResult
-from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
+from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from backend.db import answers
 from backend.db.engines import (
     BEGIN_MODE,
     WAIT_SECONDS_MAX,
@@ -27,17 +29,18 @@ from backend.db.engines import (
     Databases,
     DatabaseUnavailable,
 )
-from backend.db.metadata import METADATA, Which
+from backend.db.group import Decision, GroupCommit, Ticket, decide_in_order
+from backend.db.metadata import Which
 from backend.db.operations import (
-    Answer,
     AnsweredBefore,
     ConcurrentChange,
-    IdempotencyConflict,
+    DryRun,
     Operation,
     OperationRunning,
     Running,
 )
-from backend.kernel import Clock, DomainError, new_id
+from backend.db.rows import Rows
+from backend.kernel import Clock, DomainError
 
 log = structlog.get_logger(__name__)
 
@@ -46,22 +49,31 @@ T = TypeVar("T")
 BUSY_TRIES_MAX = 400
 BUSY_PAUSE_SECONDS = 0.005
 
+COLLISIONS = frozenset({"23505", "40P01", "40001"})
+"""SQLSTATE: somebody else made the same row first; waited in a circle; changed what was read."""
+COLLISIONS_MAX = 5
+COLLISION_PAUSE_SECONDS = 0.05
+
 
 @dataclass(slots=True)
 class Work:
-    """One open transaction on one database, and the moment it began."""
+    """One open transaction on one database, and the moment it began.
+
+    `rows` are read and changed by key, in memory; statements see what was changed there.
+    """
 
     which: Which
     connection: Connection
     now: datetime
-    told: int = field(default=0, init=False)
+    rows: Rows
 
     def execute(self, statement: Executable, rows: Any = None) -> CursorResult[Any]:
+        self.rows.flush()
         return self.connection.execute(statement, rows)
 
     def one(self, statement: Executable) -> Row[Any] | None:
         """The only row, or None."""
-        return self.connection.execute(statement).one_or_none()
+        return self.execute(statement).one_or_none()
 
     def upsert_into(self, table: Table) -> Any:
         """`INSERT` that knows ON CONFLICT, in the dialect of this database."""
@@ -71,25 +83,12 @@ class Work:
     def insert_new(self, table: Table, row: Mapping[str, Any]) -> bool:
         """Write the row unless one of its keys is taken, be it a moment ago by somebody else."""
         statement = self.upsert_into(table).values(**row).on_conflict_do_nothing()
-        made = self.connection.execute(statement.returning(*table.primary_key.columns))
+        made = self.execute(statement.returning(*table.primary_key.columns))
         return made.first() is not None
 
     def tell(self, topic: str, *, due_at: datetime | None = None, **payload: object) -> None:
-        """Put an event in the outbox: delivered at least once after this work commits.
-
-        `due_at` (default: now) is the earliest moment of delivery.
-        """
-        outbox = METADATA[self.which].tables["outbox"]
-        row = {
-            "event_id": new_id("evt"),
-            "topic": topic,
-            "payload": payload,
-            "created_at": self.now,
-            "due_at": due_at or self.now,
-            "attempts": 0,
-        }
-        self.connection.execute(insert(outbox), row)
-        self.told += 1
+        """Put an event in the outbox; see `Rows.tell`."""
+        self.rows.tell(topic, due_at=due_at, **payload)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,18 +99,26 @@ class Units:
     clock: Clock
     wake: Callable[[], None] = lambda: None
     running: Running = field(default_factory=Running)
+    _groups: Mapping[Which, GroupCommit] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        groups = {which: GroupCommit(partial(self._settle, which)) for which in Which}
+        object.__setattr__(self, "_groups", groups)
 
     @contextmanager
     def write(self, which: Which) -> Iterator[Work]:
         """A transaction that commits when the block ends and rolls back when it raises.
 
-        Raises DatabaseUnavailable when the database cannot be reached or stays busy.
+        Raises DatabaseUnavailable when the database cannot be reached or stays busy,
+        ConcurrentChange when somebody else changed the same thing at the same moment.
         """
         database = self.databases[which]
         with _writer(database), _transaction(database, "IMMEDIATE") as connection:
-            work = Work(which, connection, self.clock.now())
-            yield work
-        if work.told:
+            now = self.clock.now()
+            rows = Rows(which, connection, now)
+            yield Work(which, connection, now, rows)
+            rows.flush()
+        if rows.told:
             self.wake()
 
     @contextmanager
@@ -119,7 +126,21 @@ class Units:
         """A snapshot to read from; what the block writes is rolled back."""
         database = self.databases[which]
         with _transaction(database, "DEFERRED", keep=False) as connection:
-            yield Work(which, connection, self.clock.now())
+            now = self.clock.now()
+            yield Work(which, connection, now, Rows(which, connection, now, is_reading=True))
+
+    def ask(self, which: Which, question: Executable) -> Sequence[Row[Any]]:
+        """The answer to one statement, which sees one moment by itself: one round trip.
+
+        Raises DatabaseUnavailable.
+        """
+        database = self.databases[which]
+        try:
+            with _asking(database, may_ask_again=True) as connection:
+                return connection.execute(question).all()
+        except _Stale:  # it wrote nothing: it may be asked again
+            with _asking(database) as connection:
+                return connection.execute(question).all()
 
     def once(
         self, which: Which, operation: Operation, decide: Callable[[Work], T | DomainError]
@@ -127,32 +148,89 @@ class Units:
         """Run `decide` in one transaction and keep the answer under the operation's id.
 
         A refusal it raises is kept too, alone: what it had written is rolled back to its start.
-        A refusal it returns is kept with what it wrote.
+        A refusal it returns is kept with what it wrote. A dry run keeps nothing at all.
         Raises AnsweredBefore, IdempotencyConflict, OperationRunning, and what `decide` refuses.
         """
         with self.running.claim(operation):
-            outcome = self._decide_once(which, operation, decide)
+            outcome = _again_on_collision(lambda: self._decide_once(which, operation, decide))
         if isinstance(outcome, DomainError):
             raise outcome
         return outcome
+
+    def decide(self, which: Which, decision: Decision[T], operation: Operation | None = None) -> T:
+        """Decide and commit together with the commands that arrive at the same time.
+
+        With an operation its answer is kept, as `once` does. Raises what `once` raises.
+        """
+        ticket = Ticket(decision, operation)
+        if operation is None:
+            return self._groups[which].run(ticket)
+        with self.running.claim(operation):
+            return self._groups[which].run(ticket)
+
+    def decide_all(self, which: Which, decisions: Iterable[Decision[T]]) -> list[T | Exception]:
+        """Decide many commands in order and commit them together; each stands or falls alone.
+
+        An answer or a refusal for each; DatabaseUnavailable for all when that is so.
+        """
+        tickets = [Ticket(decision) for decision in decisions]
+        self._settle(which, tickets)
+        return [cast("T | Exception", ticket.outcome) for ticket in tickets]
 
     def _decide_once(
         self, which: Which, operation: Operation, decide: Callable[[Work], T | DomainError]
     ) -> T | DomainError:
         with self.write(which) as work:
-            _hold_id(work, operation)
-            if before := _find_answer(work, operation):
+            if not work.rows.load(tried=[answers.lock(operation)]):
+                raise OperationRunning
+            if before := answers.find(work.rows, operation):
                 raise AnsweredBefore(before)
             try:
                 with work.connection.begin_nested():
                     outcome: T | DomainError = decide(work)
+                    work.rows.flush()
             except DomainError as refusal:
                 if not refusal.is_lasting:
                     raise
+                work.rows.forget()
                 outcome = refusal
             operation.said = operation.render(outcome)
-            _keep_answer(work, operation, operation.said)
+            if operation.is_dry_run:
+                raise DryRun(operation.said)
+            answers.keep(work.rows, operation)
         return outcome
+
+    def _settle(self, which: Which, tickets: Sequence[Ticket[Any]]) -> None:
+        """All in one transaction; if that fails, each alone: no ticket harms its neighbours."""
+        try:
+            outcomes = self._settle_together(which, tickets)
+        except DatabaseUnavailable:
+            outcomes = [DatabaseUnavailable() for _ in tickets]
+        except Exception as error:
+            log.warning("group_falls_apart", error=type(error).__name__, tickets=len(tickets))
+            outcomes = [self._settle_alone(which, ticket) for ticket in tickets]
+        for ticket, outcome in zip(tickets, outcomes, strict=True):
+            ticket.finish(outcome)
+
+    def _settle_together(self, which: Which, tickets: Sequence[Ticket[Any]]) -> list[Any]:
+        with self.write(which) as work:
+            return decide_in_order(work.rows, tickets, self.clock)
+
+    def _settle_alone(self, which: Which, ticket: Ticket[Any]) -> Any:
+        try:
+            return _again_on_collision(lambda: self._settle_together(which, [ticket])[0])
+        except Exception as error:  # a bug of this command's: nobody else hears of it
+            return error
+
+
+def _again_on_collision(attempt: Callable[[], T]) -> T:
+    """Two at the same moment: one is asked again, after the other is done."""
+    for _ in range(COLLISIONS_MAX):
+        try:
+            return attempt()
+        except ConcurrentChange:
+            time.sleep(COLLISION_PAUSE_SECONDS * random.random())  # noqa: S311 - jitter
+    return attempt()
 
 
 @contextmanager
@@ -170,6 +248,29 @@ def _writer(database: Database) -> Iterator[None]:
         lock.release()
 
 
+class _Stale(Exception):
+    """A kept connection had died before it was asked; the pool starts anew."""
+
+
+@contextmanager
+def _asking(database: Database, *, may_ask_again: bool = False) -> Iterator[Connection]:
+    connection = _connect(database, "NOT AT ALL")
+    try:
+        yield connection
+    except DBAPIError as error:
+        connection.invalidate()
+        if error.connection_invalidated and may_ask_again:
+            raise _Stale from error
+        if _is_passing(error):
+            raise _unavailable(database, error) from error
+        raise
+    except BaseException:
+        connection.invalidate()
+        raise
+    finally:
+        connection.close()
+
+
 @contextmanager
 def _transaction(database: Database, mode: str, *, keep: bool = True) -> Iterator[Connection]:
     connection = _connect(database, mode)
@@ -180,15 +281,16 @@ def _transaction(database: Database, mode: str, *, keep: bool = True) -> Iterato
             connection.commit()
         else:
             connection.rollback()
-    except (DomainError, AnsweredBefore):
+    except (DomainError, AnsweredBefore, DryRun):
         connection.rollback()
         raise
     except DBAPIError as error:
+        if getattr(error.orig, "sqlstate", None) in COLLISIONS:
+            connection.rollback()  # waited for: the locks are free before anybody tries again
+            raise ConcurrentChange from error
         connection.invalidate()
         if _is_passing(error):
             raise _unavailable(database, error) from error
-        if isinstance(error, IntegrityError) and _is_race(error):
-            raise ConcurrentChange from error
         raise
     except BaseException:
         # A killed greenlet or a bug may have left the connection anywhere: throw it away.
@@ -199,14 +301,11 @@ def _transaction(database: Database, mode: str, *, keep: bool = True) -> Iterato
 
 
 def _connect(database: Database, mode: str) -> Connection:
-    options: dict[str, Any] = {BEGIN_MODE: mode}
-    if mode == "DEFERRED" and not database.is_sqlite:
-        options["isolation_level"] = "REPEATABLE READ"  # one snapshot for the whole block
     try:
         connection = database.engine.connect()
     except (OperationalError, PoolTimeout) as error:
         raise _unavailable(database, error) from error
-    return connection.execution_options(**options)
+    return connection.execution_options(**{BEGIN_MODE: mode})
 
 
 def _unavailable(database: Database, error: Exception) -> DatabaseUnavailable:
@@ -228,54 +327,20 @@ def _is_passing(error: DBAPIError) -> bool:
     return isinstance(error, OperationalError) and sqlite_code != sqlite3.SQLITE_ERROR
 
 
-def _is_race(error: IntegrityError) -> bool:
-    """Whether somebody else made the same row first (SQLSTATE 23505); a CHECK is a bug instead."""
-    return getattr(error.orig, "sqlstate", None) == "23505"
-
-
 def _begin(connection: Connection) -> None:
-    """Begin; while another process writes, pause so that other greenlets run."""
+    """Begin; while another process writes, pause so that other greenlets run.
+
+    A server that was restarted meanwhile is told by the first connection that finds out: the
+    pool then starts anew.
+    """
     for attempt in range(BUSY_TRIES_MAX):
         try:
             connection.begin()
             return
         except OperationalError as error:
-            if "locked" not in str(error.orig) or attempt == BUSY_TRIES_MAX - 1:
+            is_stale = error.connection_invalidated and attempt == 0
+            if attempt == BUSY_TRIES_MAX - 1 or not (is_stale or "locked" in str(error.orig)):
                 raise
             connection.rollback()
-            time.sleep(BUSY_PAUSE_SECONDS * random.uniform(0.5, 1.5))  # noqa: S311 - jitter
-
-
-def _hold_id(work: Work, operation: Operation) -> None:
-    """On PostgreSQL other processes may hold the id: ask without waiting."""
-    if work.connection.dialect.name != "postgresql":
-        return
-    ask = text("SELECT pg_try_advisory_xact_lock(hashtextextended(:name, 0))")
-    if not work.connection.execute(ask, {"name": f"{operation.scope}:{operation.key}"}).scalar():
-        raise OperationRunning
-
-
-def _find_answer(work: Work, operation: Operation) -> Answer | None:
-    answer = METADATA[work.which].tables["answer"]
-    row = work.one(
-        select(answer.c.content, answer.c.status, answer.c.body).where(
-            answer.c.scope == operation.scope, answer.c.key == operation.key
-        )
-    )
-    if row is None:
-        return None
-    if differing := operation.differs_from(row.content):
-        raise IdempotencyConflict(fields=", ".join(differing))
-    return Answer(row.status, row.body)
-
-
-def _keep_answer(work: Work, operation: Operation, said: Answer) -> None:
-    row = {
-        "scope": operation.scope,
-        "key": operation.key,
-        "content": dict(operation.content),
-        "status": said.status,
-        "body": said.body,
-        "created_at": work.now,
-    }
-    work.execute(insert(METADATA[work.which].tables["answer"]), row)
+            if not is_stale:
+                time.sleep(BUSY_PAUSE_SECONDS * random.uniform(0.5, 1.5))  # noqa: S311 - jitter

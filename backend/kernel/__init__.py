@@ -10,7 +10,7 @@ from backend.kernel.fen import (
     check_amount,
     yuan_text,
 )
-from backend.kernel.ids import check_id, new_id
+from backend.kernel.ids import check_id, is_id, new_id
 
 __all__ = [
     "AMOUNT_MAX_FEN",
@@ -26,6 +26,7 @@ __all__ = [
     "business_date",
     "check_amount",
     "check_id",
+    "is_id",
     "new_id",
     "yuan_text",
 ]

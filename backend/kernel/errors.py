@@ -46,7 +46,7 @@ class DomainError(Exception):
     detail: ClassVar[Words]
     retryable: ClassVar[bool] = False
 
-    def __init__(self, *, article: str | None = None, **data: object) -> None:
+    def __init__(self, *, article: Words | str | None = None, **data: object) -> None:
         super().__init__(self.code)
         self.article = article
         self.data = data

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from typeid import TypeID
 from typeid.errors import TypeIDException
 
@@ -16,6 +18,9 @@ class IdInvalid(DomainError):
     )
 
 
+SUFFIX = re.compile(r"[0-7][0-9a-hjkmnp-tv-z]{25}")  # 128 bits in Crockford's base 32
+
+
 def new_id(prefix: str) -> str:
     """A fresh id, sortable by the moment it was made."""
     return str(TypeID(prefix=prefix))
@@ -23,10 +28,21 @@ def new_id(prefix: str) -> str:
 
 def check_id(value: str, prefix: str) -> str:
     """`value` itself when it is a TypeID with `prefix`; raises IdInvalid otherwise."""
-    try:
+    if value[: len(prefix) + 1] == f"{prefix}_" and SUFFIX.fullmatch(value, len(prefix) + 1):
+        return value
+    try:  # the library's own judgement on everything else
         parsed = TypeID.from_string(value)
     except TypeIDException:
         raise IdInvalid(prefix=prefix) from None
     if parsed.prefix != prefix:
         raise IdInvalid(prefix=prefix)
     return value
+
+
+def is_id(value: str, prefix: str) -> bool:
+    """Whether a text is an id of this prefix: what is none need not be looked for."""
+    try:
+        check_id(value, prefix)
+    except IdInvalid:
+        return False
+    return True

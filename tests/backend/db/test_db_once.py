@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import threading
+from types import SimpleNamespace
 
 import pytest
 from db_world import (
@@ -17,12 +18,16 @@ from db_world import (
     count,
     names,
     operation,
+    probe,
     put,
     together,
 )
+from sqlalchemy import select
 
 from backend.db import AnsweredBefore, Databases, IdempotencyConflict, Units, Work
+from backend.db import work as work_module
 from backend.db.operations import ConcurrentChange, OperationRunning
+from backend.db.work import COLLISION_PAUSE_SECONDS, COLLISIONS_MAX
 from backend.kernel import DomainError, ManualClock
 
 pytestmark = pytest.mark.usefixtures("probe_table")
@@ -204,22 +209,54 @@ def _ask(units: Units, decide: object) -> object:
 
 
 @ON_POSTGRES
-def test_two_that_make_the_same_row_one_is_asked_to_come_again(units: Units) -> None:
-    """Different operations, one unique name: the loser may ask again and keeps no answer."""
+def test_two_that_make_the_same_row_the_second_decides_again(units: Units) -> None:
+    """Different operations, one unique name: the loser decides anew and sees the winner's row."""
     both_wrote = threading.Barrier(2)
+    tries: list[str] = []
 
     def decide(work: Work) -> str:
+        tries.append("try")
+        if "only one" in work.execute(select(probe.c.name)).scalars().all():
+            return "found"
         both_wrote.wait(PATIENCE_SECONDS)
         put(work, "only one")
         return "made"
 
     results = together(2, lambda index: units.once(WHICH, operation(key=f"k{index}"), decide))
-    losers = [one for one in results if one != "made"]
-    assert len(losers) == 1
-    assert isinstance(losers[0], ConcurrentChange)
-    assert losers[0].retryable
-    assert not losers[0].is_lasting
-    assert (names(units), count(units, "answer")) == (["only one"], 1)
+    assert sorted(results) == ["found", "made"]
+    assert len(tries) == 3
+    assert (names(units), count(units, "answer")) == (["only one"], 2)
+
+
+@ON_POSTGRES
+def test_who_collides_every_time_is_asked_to_come_again(
+    units: Units, databases: Databases, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The tries are bounded; nothing is kept, the id is free for the next one."""
+    pauses: list[float] = []
+    monkeypatch.setattr(work_module, "time", SimpleNamespace(sleep=pauses.append))
+    elsewhere = Units(databases, clock)
+    tries: list[int] = []
+
+    def decide(work: Work) -> str:
+        work.execute(select(probe)).all()
+        tries.append(len(tries))
+        with elsewhere.write(WHICH) as other:
+            put(other, f"made elsewhere {tries[-1]}")
+        put(work, "half-done")
+        put(work, f"made elsewhere {tries[-1]}")
+        return "never"
+
+    with pytest.raises(ConcurrentChange) as refusal:
+        units.once(WHICH, operation(), decide)
+    assert refusal.value.retryable
+    assert not refusal.value.is_lasting
+    assert len(tries) == COLLISIONS_MAX + 1
+    assert len(pauses) == COLLISIONS_MAX
+    assert max(pauses) <= COLLISION_PAUSE_SECONDS
+    assert "half-done" not in names(units)
+    assert count(units, "answer") == 0
+    assert units.once(WHICH, operation(), _put("a")) == "a"
 
 
 def test_a_broken_rule_of_the_database_is_a_bug_and_not_asked_again(units: Units) -> None:
