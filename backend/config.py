@@ -6,13 +6,16 @@ import os
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date
 from pathlib import Path
 from typing import Any
 
 from backend.db import Which
+from backend.kernel import Words
+from backend.wallet.ledger.limits import Limit, LimitInvalid, Limits, Period
+from backend.wallet.life.model import RedemptionTerms
 
 ROOT = Path(__file__).parent.parent
+REDEMPTION_MAX = {"months_min": 1200, "unregistered_below_fen": 10**9}
 NEEDED = (
     "city",
     "brand",
@@ -21,10 +24,12 @@ NEEDED = (
     "applications",
     "limits",
     "topups",
+    "redemption",
     "payments",
     "limited_use_keys",
     "certificate",
     "login",
+    "rates",
     "sandbox",
 )
 
@@ -66,17 +71,35 @@ class Config:
         """The file of a SQLite URL."""
         return Path(url.removeprefix("sqlite:///"))
 
-    def limit(self, account_class: str, *, on: date) -> Mapping[str, Any]:
-        """The limit of an account class that holds on a day. Raises ConfigInvalid for none."""
-        rows = [
-            one
-            for one in self.city["limits"]
-            if one["account_class"] == account_class and one["effective_from"] <= on
-        ]
-        if not rows:
-            raise ConfigInvalid(f"city.toml: no [[limits]] for {account_class} on {on}")
-        newest: Mapping[str, Any] = max(rows, key=lambda one: one["effective_from"])
-        return newest
+    def limits(self) -> Limits:
+        """All limits of the city, checked. Raises ConfigInvalid, naming the entry."""
+        rows = self.city["limits"]
+        entries = [_limit(number, row) for number, row in enumerate(rows, start=1)]
+        try:
+            return Limits(entries)
+        except LimitInvalid as error:
+            raise ConfigInvalid(f"city.toml: {error}") from None
+
+    def redemption(self) -> RedemptionTerms:
+        """When money may be redeemed. Raises ConfigInvalid, naming the setting."""
+        table = self.city["redemption"]
+        figures = {name: table.get(name) for name in REDEMPTION_MAX}
+        for name, maximum in REDEMPTION_MAX.items():
+            if type(figures[name]) is not int or not 0 <= figures[name] <= maximum:
+                where = f"city.toml: [redemption] {name}"
+                raise ConfigInvalid(f"{where} must be a whole number from 0 to {maximum}")
+        articles = {}
+        for name in ("article", "unregistered_article"):
+            texts = table.get(name)
+            if not isinstance(texts, Mapping) or set(texts) != {"zh", "en"}:
+                raise ConfigInvalid(f"city.toml: [redemption] {name} must be given in zh and en")
+            articles[name] = Words(zh=texts["zh"], en=texts["en"])
+        return RedemptionTerms(
+            months_min=figures["months_min"],
+            article=articles["article"],
+            unregistered_below_fen=figures["unregistered_below_fen"],
+            unregistered_article=articles["unregistered_article"],
+        )
 
 
 def load_config(environment: Mapping[str, str] | None = None) -> Config:
@@ -99,6 +122,38 @@ def load_config(environment: Mapping[str, str] | None = None) -> Config:
         },
         public_port=_port(values, "CITY_PUBLIC_PORT", 8080),
         internal_port=_port(values, "CITY_INTERNAL_PORT", 8081),
+    )
+
+
+LIMIT_NEEDED = frozenset({"rule", "account_class", "period", "effective_from", "article"})
+LIMIT_FIELDS = LIMIT_NEEDED | {"counter", "amount_max_fen", "times_max"}
+
+
+def _limit(number: int, row: object) -> Limit:
+    if not isinstance(row, Mapping):
+        raise ConfigInvalid(f"city.toml: [[limits]] number {number} is no table")
+    where = f"city.toml: [[limits]] number {number} ({row.get('rule')!r})"
+    if missing := sorted(LIMIT_NEEDED - set(row)):
+        raise ConfigInvalid(f"{where} says nothing of {', '.join(missing)}")
+    if unknown := sorted(set(row) - LIMIT_FIELDS):
+        raise ConfigInvalid(f"{where}: no such setting: {', '.join(unknown)}")
+    article = row["article"]
+    if not isinstance(article, Mapping) or set(article) != {"zh", "en"}:
+        raise ConfigInvalid(f"{where}: article must be given in zh and en")
+    try:
+        period = Period(row["period"])
+    except ValueError:
+        known = ", ".join(one.value for one in Period)
+        raise ConfigInvalid(f"{where}: period must be one of {known}") from None
+    return Limit(
+        rule=row["rule"],
+        account_class=row["account_class"],
+        counter=row.get("counter"),
+        period=period,
+        amount_max_fen=row.get("amount_max_fen"),
+        times_max=row.get("times_max"),
+        effective_from=row["effective_from"],
+        article=Words(zh=article["zh"], en=article["en"]),
     )
 
 

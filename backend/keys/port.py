@@ -20,6 +20,7 @@ class KeyRef(Enum):
     SECRETS = "secrets/hmac-sha256/1"  # one-time codes, activation codes, refresh tokens
     MERCHANT_CODES = "merchant-codes/hmac-sha256/1"
     BANK_NOTICES = "bank-notices/hmac-sha256/1"
+    LEDGER_SEAL = "ledger-seal/es256/1"
 
     @property
     def algorithm(self) -> str:

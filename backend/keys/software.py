@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import base64
+import fcntl
 import json
 import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
@@ -22,6 +25,24 @@ from backend.keys.port import KeyRef, KeyUnknown
 KEY_BYTES = {"aes128": 16, "aes256gcm": 32, "hmac-sha256": 32}
 NONCE_BYTES = 12
 
+CONTENTS = "keystore-contents/1"
+"""The entry that names, sealed like a key, which keys this store was given."""
+
+FIRST_KEYS = frozenset(
+    {
+        KeyRef.TOKEN_MASTER,
+        KeyRef.ISSUER_SIGNING,
+        KeyRef.ACCESS_TOKENS,
+        KeyRef.PII_CIPHER,
+        KeyRef.PII_INDEX,
+        KeyRef.ANSWERS,
+        KeyRef.SECRETS,
+        KeyRef.MERCHANT_CODES,
+        KeyRef.BANK_NOTICES,
+    }
+)
+"""What a store holds that was made before stores named their contents."""
+
 
 class KeystoreDamaged(Exception):
     """The store is missing a key, or its key-encryption key does not fit: refuse to start."""
@@ -38,7 +59,7 @@ class SoftwareKeys:
     def make(cls, store: Path, kek_file: Path) -> SoftwareKeys:
         """Make a new store with a fresh key per KeyRef; FileExistsError if there is one."""
         kek = os.urandom(32)
-        entries = {ref.value: _wrap(kek, ref, _fresh(ref)) for ref in KeyRef}
+        entries = _with_keys(kek, {}, frozenset(KeyRef))
         for path, content in ((kek_file, kek), (store, json.dumps(entries, indent=1).encode())):
             path.parent.mkdir(parents=True, exist_ok=True)
             handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -50,11 +71,17 @@ class SoftwareKeys:
 
     @classmethod
     def open(cls, store: Path, kek_file: Path) -> SoftwareKeys:
-        """Open a store. Raises KeystoreDamaged, naming file or key, when anything is amiss."""
+        """Open a store; keys that came into use after it was made are made and added now.
+
+        Raises KeystoreDamaged, naming file or key, when anything is amiss: also for a key that
+        the store was given and has lost.
+        """
         try:
             kek = kek_file.read_bytes()
             entries: dict[str, str] = json.loads(store.read_text())
-            plain = {ref: _unwrap(kek, ref, entries[ref.value]) for ref in KeyRef}
+            if not _is_complete(kek, entries):
+                entries = _complete(store, kek)
+            plain = {ref: _unwrap(kek, ref.value, entries[ref.value]) for ref in KeyRef}
         except FileNotFoundError as error:
             raise KeystoreDamaged(f"keystore: {error.filename} is missing") from None
         except KeyError as error:
@@ -136,11 +163,68 @@ def _load_signer(der: bytes) -> ec.EllipticCurvePrivateKey:
     return key
 
 
-def _wrap(kek: bytes, ref: KeyRef, secret: bytes) -> str:
+def _wrap(kek: bytes, name: str, secret: bytes) -> str:
     nonce = os.urandom(NONCE_BYTES)
-    return base64.b64encode(nonce + AESGCM(kek).encrypt(nonce, secret, ref.value.encode())).decode()
+    return base64.b64encode(nonce + AESGCM(kek).encrypt(nonce, secret, name.encode())).decode()
 
 
-def _unwrap(kek: bytes, ref: KeyRef, entry: str) -> bytes:
+def _unwrap(kek: bytes, name: str, entry: str) -> bytes:
     raw = base64.b64decode(entry, validate=True)
-    return AESGCM(kek).decrypt(raw[:NONCE_BYTES], raw[NONCE_BYTES:], ref.value.encode())
+    return AESGCM(kek).decrypt(raw[:NONCE_BYTES], raw[NONCE_BYTES:], name.encode())
+
+
+def _never_given(kek: bytes, entries: Mapping[str, str]) -> frozenset[KeyRef]:
+    """The keys of today that this store was never given; one that it lost is not among them."""
+    given = {ref.value for ref in FIRST_KEYS}
+    if CONTENTS in entries:
+        given = set(json.loads(_unwrap(kek, CONTENTS, entries[CONTENTS])))
+    return frozenset(ref for ref in KeyRef if ref.value not in given | entries.keys())
+
+
+def _is_complete(kek: bytes, entries: Mapping[str, str]) -> bool:
+    return CONTENTS in entries and not _never_given(kek, entries)
+
+
+def _with_keys(kek: bytes, entries: Mapping[str, str], new: frozenset[KeyRef]) -> dict[str, str]:
+    """The entries with fresh keys for `new`, and the list of contents that says so."""
+    names = sorted(ref.value for ref in KeyRef)
+    contents = {CONTENTS: _wrap(kek, CONTENTS, json.dumps(names).encode())}
+    made = {ref.value: _wrap(kek, ref.value, _fresh(ref)) for ref in KeyRef if ref in new}
+    return {**entries, **contents, **made}
+
+
+def _complete(store: Path, kek: bytes) -> dict[str, str]:
+    """Add the keys this store was never given; of processes that open it together, one does."""
+    with _alone(store):
+        entries: dict[str, str] = json.loads(store.read_text())
+        if not _is_complete(kek, entries):
+            new = _never_given(kek, entries)
+            for ref in frozenset(KeyRef) - new:  # nothing is added to a store that is not whole
+                _unwrap(kek, ref.value, entries[ref.value])
+            entries = _with_keys(kek, entries, new)
+            _replace(store, json.dumps(entries, indent=1).encode())
+    return entries
+
+
+@contextmanager
+def _alone(store: Path) -> Iterator[None]:
+    """The lock is on the folder: the file itself is replaced."""
+    handle = os.open(store.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _replace(store: Path, content: bytes) -> None:
+    """Old or new, never half: a torn keystore is a lost city."""
+    fresh = store.with_name(f"{store.name}.new")
+    fresh.unlink(missing_ok=True)  # left by a crash; nobody else writes it under the lock
+    handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(handle, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(fresh, store)

@@ -20,6 +20,15 @@ class WalletExists(DomainError):
     detail = Words(zh="您已开通钱包 {wallet_id}。", en="You have the wallet {wallet_id} already.")
 
 
+class FourEyesNeeded(DomainError):
+    kind, code = Kind.FORBIDDEN, "four_eyes_needed"
+    title = Words(zh="须由另一人办理", en="Somebody else must do this")
+    detail = Words(
+        zh="提出与审批须由两人分别办理。",
+        en="Who asks for something does not approve it, nor change what another asked for.",
+    )
+
+
 class RegistrationNeeded(DomainError):
     kind, code = Kind.FORBIDDEN, "registration_needed"
     title = Words(zh="请先实名登记", en="Register first")
@@ -27,15 +36,6 @@ class RegistrationNeeded(DomainError):
 
     def __init__(self) -> None:
         super().__init__(article="支付机构预付卡业务管理办法")
-
-
-@dataclass(frozen=True, slots=True)
-class WalletRules:
-    """The limits of an account class: figure in fen, and the article it rests on."""
-
-    account_class: str
-    ceiling_fen: int
-    article: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class Wallet:
     account_class: str
     balance_fen: int
     available_fen: int
-    ceiling_fen: int
+    ceiling_fen: int | None
     opened_at: datetime
 
 

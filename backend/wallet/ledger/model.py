@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from datetime import datetime
 from enum import Enum
+from typing import NamedTuple
 
 from backend.kernel import AMOUNT_MAX_FEN, DomainError, Kind, Words, yuan_text
+
+LEGS_MAX = 8
+OPERATION_ID_MAX = 100
 
 
 class Side(Enum):
@@ -28,15 +33,6 @@ class InsufficientFunds(DomainError):
     detail = Words(
         zh="可用余额 {balance_yuan} 元，还差 {short_by_yuan} 元。",
         en="The available balance is {balance_yuan} yuan, {short_by_yuan} yuan short.",
-    )
-
-
-class CeilingExceeded(DomainError):
-    kind, code = Kind.REFUSED, "ceiling_exceeded"
-    title = Words(zh="超过余额上限", en="Above the balance ceiling")
-    detail = Words(
-        zh="余额上限为 {ceiling_yuan} 元，本次最多可增加 {room_yuan} 元。",
-        en="The balance ceiling is {ceiling_yuan} yuan; there is room for {room_yuan} yuan.",
     )
 
 
@@ -82,7 +78,8 @@ class Transfer:
     """One operation: legs that are posted together or not at all.
 
     code: why the money moves; linked_to: the operation this one corrects; memo: the
-    counterparty as a statement names it.
+    counterparty as a statement names it; counts: the counters (of limits) it is counted in;
+    gives_back: counters that get back what was counted.
     """
 
     operation_id: str
@@ -90,32 +87,41 @@ class Transfer:
     legs: tuple[Leg, ...]
     linked_to: str | None = None
     memo: str = ""
+    counts: tuple[str, ...] = ()
+    gives_back: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if not 0 < len(self.legs) <= 8:
-            raise LedgerBroken("an operation has 1 to 8 legs")
+        if not 0 < len(self.legs) <= LEGS_MAX:
+            raise LedgerBroken(f"an operation has 1 to {LEGS_MAX} legs")
+        if len(self.operation_id) > OPERATION_ID_MAX:
+            raise LedgerBroken("an operation id is too long")
 
     def account_ids(self) -> list[str]:
-        """The accounts touched, sorted: everybody locks in this order."""
+        """The accounts touched, sorted."""
+        if len(self.legs) == 1:
+            leg = self.legs[0]
+            return [leg.debit, leg.credit] if leg.debit < leg.credit else [leg.credit, leg.debit]
         return sorted({name for leg in self.legs for name in (leg.debit, leg.credit)})
 
 
-@dataclass(frozen=True, slots=True)
-class Account:
-    """An account with what was posted and what is pending on each side, in fen."""
+class Account(NamedTuple):
+    """An account with what was posted and what is pending on each side, in fen.
+
+    `holds_expire_at`: no hold on its money expires before.
+    """
 
     account_id: str
     kind: str
     side: Side
+    account_class: str | None = None
     floor_fen: int | None = None
-    ceiling_fen: int | None = None
-    ceiling_article: str | None = None
     state: AccountState = AccountState.OPEN
     debits_posted: int = 0
     credits_posted: int = 0
     debits_pending: int = 0
     credits_pending: int = 0
     lines: int = 0
+    holds_expire_at: datetime | None = None
 
     @property
     def balance_fen(self) -> int:
@@ -138,15 +144,21 @@ class Account:
         """What may be spent: holds count against the balance."""
         return self.balance_fen - self.outgoing_fen
 
-    def moved(self, side: Side, amount_fen: int, *, pending: bool = False) -> Account:
-        """The account after a debit or credit; negative takes a pending amount back."""
-        name = f"{side.value}s_{'pending' if pending else 'posted'}"
-        lines = self.lines if pending else self.lines + 1
-        return replace(self, lines=lines, **{name: getattr(self, name) + amount_fen})
+    @property
+    def promised_fen(self) -> int:
+        """What will be there when all that is under way has come: ceilings look at this."""
+        return self.balance_fen + self.incoming_fen
+
+    def debited(self, amount_fen: int) -> Account:
+        """The account after a posted debit."""
+        return self._replace(debits_posted=self.debits_posted + amount_fen, lines=self.lines + 1)
+
+    def credited(self, amount_fen: int) -> Account:
+        """The account after a posted credit."""
+        return self._replace(credits_posted=self.credits_posted + amount_fen, lines=self.lines + 1)
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """One line of one account's statement."""
 
     account_id: str
@@ -158,82 +170,50 @@ class Entry:
 
 
 def post(
-    accounts: Mapping[str, Account], transfer: Transfer, *, checked: Iterable[str] | None = None
+    accounts: Mapping[str, Account], legs: Iterable[Leg]
 ) -> tuple[dict[str, Account], list[Entry]]:
-    """The accounts after the transfer and the statement lines it adds.
-
-    Rules are checked for the accounts in `checked` (default: all). Raises InsufficientFunds,
-    CeilingExceeded, AccountFrozen, AccountClosed.
-    """
+    """The accounts after the legs, and the statement lines they add; refuses nothing."""
     after = dict(accounts)
     entries: list[Entry] = []
-    for number, leg in enumerate(transfer.legs):
+    for number, leg in enumerate(legs):
+        amount_fen = leg.amount_fen
         for side, name in ((Side.DEBIT, leg.debit), (Side.CREDIT, leg.credit)):
-            after[name] = moved = after[name].moved(side, leg.amount_fen)
-            entries.append(
-                Entry(name, moved.lines, side, leg.amount_fen, moved.balance_fen, number)
-            )
-    for name in transfer.account_ids() if checked is None else checked:
-        check_move(accounts[name], after[name])
+            one = after[name]
+            one = one.debited(amount_fen) if side is Side.DEBIT else one.credited(amount_fen)
+            after[name] = one
+            entries.append(Entry(name, one.lines, side, amount_fen, one.balance_fen, number))
     return after, entries
 
 
-def hold(accounts: Mapping[str, Account], leg: Leg) -> dict[str, Account]:
-    """The accounts with the leg pending on both sides; raises as `post` does."""
-    return _pend(accounts, leg, leg.amount_fen, checked=True)
-
-
-def release(accounts: Mapping[str, Account], leg: Leg) -> dict[str, Account]:
-    """The accounts with the pending leg taken back."""
-    return _pend(accounts, leg, -leg.amount_fen, checked=False)
-
-
-def _pend(
-    accounts: Mapping[str, Account], leg: Leg, amount_fen: int, *, checked: bool
-) -> dict[str, Account]:
-    after = {
-        leg.debit: accounts[leg.debit].moved(Side.DEBIT, amount_fen, pending=True),
-        leg.credit: accounts[leg.credit].moved(Side.CREDIT, amount_fen, pending=True),
+def pend(accounts: Mapping[str, Account], leg: Leg, amount_fen: int) -> dict[str, Account]:
+    """The accounts with `amount_fen` more of the leg pending on both sides; negative: less."""
+    debit, credit = accounts[leg.debit], accounts[leg.credit]
+    return {
+        **accounts,
+        leg.debit: debit._replace(debits_pending=debit.debits_pending + amount_fen),
+        leg.credit: credit._replace(credits_pending=credit.credits_pending + amount_fen),
     }
-    for name, account in after.items():
-        if checked:
-            check_move(accounts[name], account)
-    return {**accounts, **after}
 
 
 def check_move(before: Account, after: Account) -> None:
-    """Whether the rules of an account allow it to go from `before` to `after`."""
+    """Whether state and floor of an account allow it to go from `before` to `after`.
+
+    Raises AccountClosed, AccountFrozen, InsufficientFunds.
+    """
     if before.state is AccountState.CLOSED:
         raise AccountClosed
-    if before.state is AccountState.FROZEN and after.available_fen < before.available_fen:
+    available = before.available_fen
+    if after.available_fen >= available:
+        return
+    if before.state is AccountState.FROZEN:
         raise AccountFrozen
-    _check_floor(before, after)
-    _check_ceiling(before, after)
-
-
-def _check_floor(before: Account, after: Account) -> None:
-    if after.floor_fen is None or after.available_fen >= before.available_fen:
+    if after.floor_fen is None:
         return
     short_by_fen = after.floor_fen - after.available_fen
     if short_by_fen > 0:
-        available = before.available_fen
         raise InsufficientFunds(
             balance_fen=available,
             balance_yuan=yuan_text(available),
             short_by_fen=short_by_fen,
             short_by_yuan=yuan_text(short_by_fen),
-        )
-
-
-def _check_ceiling(before: Account, after: Account) -> None:
-    if after.ceiling_fen is None:
-        return
-    reached, held = (account.balance_fen + account.incoming_fen for account in (after, before))
-    if reached > held and reached > after.ceiling_fen:
-        raise CeilingExceeded(
-            article=after.ceiling_article,
-            ceiling_fen=after.ceiling_fen,
-            ceiling_yuan=yuan_text(after.ceiling_fen),
-            room_fen=max(0, after.ceiling_fen - held),
-            room_yuan=yuan_text(max(0, after.ceiling_fen - held)),
         )

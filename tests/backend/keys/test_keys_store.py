@@ -8,13 +8,16 @@ import logging
 import os
 import pickle
 import stat
+import subprocess
+import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from backend.keys import KeyRef, KeystoreDamaged, SoftwareKeys
+from backend.keys import KeyRef, KeystoreDamaged, SoftwareKeys, key_id_of
+from backend.keys.software import CONTENTS, FIRST_KEYS
 
 Files = tuple[Path, Path]
 
@@ -171,3 +174,61 @@ def test_the_store_holds_no_secret_in_the_clear(files: Files) -> None:
     text = files[0].read_bytes()
     assert not [1 for secret in _secrets(keys) if _shows(text, secret)]
     assert KeyRef.TOKEN_MASTER.value.encode() in text
+
+
+def _as_before_contents(store: Path) -> None:
+    """What the first stores looked like: nine keys and no list of contents."""
+    first = {ref.value for ref in FIRST_KEYS}
+    _edit(store, lambda entries: {k: v for k, v in entries.items() if k in first})
+
+
+def test_an_older_store_gains_the_keys_that_came_later(files: Files) -> None:
+    store, kek = files
+    token_master = SoftwareKeys.open(store, kek).derive(KeyRef.TOKEN_MASTER, b"x", 16)
+    _as_before_contents(store)
+    first = SoftwareKeys.open(store, kek)
+    again = SoftwareKeys.open(store, kek)
+    assert first.derive(KeyRef.TOKEN_MASTER, b"x", 16) == token_master
+    assert key_id_of(first.public_key(KeyRef.LEDGER_SEAL)) == key_id_of(
+        again.public_key(KeyRef.LEDGER_SEAL)
+    )
+    assert stat.S_IMODE(store.stat().st_mode) == 0o600
+    assert sorted(path.name for path in store.parent.iterdir()) == [store.name]
+
+
+def test_processes_that_open_an_older_store_together_get_one_key(files: Files) -> None:
+    store, kek = files
+    _as_before_contents(store)
+    code = (
+        "import sys; from pathlib import Path; from backend.keys import *;"
+        "keys = SoftwareKeys.open(Path(sys.argv[1]), Path(sys.argv[2]));"
+        "print(key_id_of(keys.public_key(KeyRef.LEDGER_SEAL)))"
+    )
+    command = [sys.executable, "-c", code, str(store), str(kek)]
+    running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(3)]
+    said = [process.communicate(timeout=60)[0] for process in running]
+    ours = key_id_of(SoftwareKeys.open(store, kek).public_key(KeyRef.LEDGER_SEAL))
+    assert said == [f"{ours}\n"] * 3
+
+
+def test_nothing_is_added_to_a_store_that_has_lost_a_key(files: Files) -> None:
+    store, kek = files
+    _as_before_contents(store)
+    _edit(store, _drop(KeyRef.PII_INDEX))
+    before = store.read_bytes()
+    with pytest.raises(KeystoreDamaged, match=KeyRef.PII_INDEX.value):
+        SoftwareKeys.open(store, kek)
+    assert store.read_bytes() == before
+
+
+def test_a_store_whose_list_of_contents_was_edited_does_not_open(files: Files) -> None:
+    store, kek = files
+    _edit(store, lambda entries: {**entries, CONTENTS: entries[KeyRef.SECRETS.value]})
+    with pytest.raises(KeystoreDamaged):
+        SoftwareKeys.open(store, kek)
+
+
+def test_the_first_keys_are_still_named() -> None:
+    """A key that is retired leaves FIRST_KEYS with it; the others never leave."""
+    assert frozenset(KeyRef) >= FIRST_KEYS
+    assert KeyRef.LEDGER_SEAL not in FIRST_KEYS
