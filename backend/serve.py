@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -16,16 +15,19 @@ import httpx
 import structlog
 from gevent.event import Event
 from gevent.pool import Pool
-from gevent.pywsgi import WSGIServer
 
 from backend.app import Parts, create_internal_app, create_public_app
 from backend.config import ROOT, Config
 from backend.demo import load_demo
+from backend.kernel import DomainError, garbage
+from backend.wallet.ledger.model import LedgerBroken
 from backend.web.logs import set_up_logs
+from backend.web.server import Server
 
 log = structlog.get_logger(__name__)
 
 GREENLETS_MAX = 1000
+SEAL_PAUSE_SECONDS = 60.0
 BANK_TICK_SECONDS = 0.2
 BANK_PAUSE_SECONDS = 5.0  # after a notice was not taken
 STORY_TIMEOUT_SECONDS = 300
@@ -40,8 +42,8 @@ class PortTaken(Exception):
 class Servers:
     """The two networks, listening."""
 
-    public: WSGIServer
-    internal: WSGIServer
+    public: Server
+    internal: Server
 
     def start(self) -> None:
         """Accept: who connected before has waited, and is answered by a city that is all there."""
@@ -59,8 +61,10 @@ def serve(config: Config, parts: Parts, *, with_story: bool) -> None:
     servers = _listen(config, parts)
     parts.wallets.open_house()
     load_demo(config, parts)
+    garbage.settle()
     servers.start()
     gevent.spawn(parts.worker.run)
+    gevent.spawn(_seal_by_and_by, parts)
     gevent.spawn(_run_sandbox_bank, parts, config)
     if with_story and not config.story_path.exists():
         _play_story(config)
@@ -74,9 +78,23 @@ def work(parts: Parts) -> None:
     """Deliver the outbox until interrupted; for installations with several processes."""
     set_up_logs(None)
     gevent.spawn(_run_sandbox_bank, parts, parts.config)
+    gevent.spawn(_seal_by_and_by, parts)
     gevent.spawn(parts.worker.run)
     _wait_for_signal()
     parts.worker.stop()
+
+
+def _seal_by_and_by(parts: Parts) -> None:
+    """Close and seal the journal's open segment every minute, if anything was posted."""
+    while True:
+        gevent.sleep(SEAL_PAUSE_SECONDS)
+        try:
+            while seal := parts.sealer.seal():
+                log.info("segment_sealed", number=seal.number, postings=seal.postings)
+        except DomainError as refusal:  # writers held the segment too long: next time
+            log.warning("seal_waits", code=refusal.code)
+        except LedgerBroken:  # nothing is sealed over a broken book; the operator must look
+            log.exception("seal_refused")
 
 
 def _wait_for_signal() -> None:
@@ -94,14 +112,11 @@ def _listen(config: Config, parts: Parts) -> Servers:
         (create_public_app(parts), config.public_port),
         (create_internal_app(parts), config.internal_port),
     ):
-        server = WSGIServer(("127.0.0.1", port), app, log=None, spawn=pool)
+        server = Server(("127.0.0.1", port), app, log=None, spawn=pool)
         try:
             server.init_socket()
         except OSError as error:
             raise PortTaken(f"port {port} cannot be used: {error.strerror}") from None
-        # Accepted sockets inherit it. Without it the body of an answer waits for the client's
-        # delayed acknowledgement of its header: 40 ms each.
-        server.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         made.append(server)
     return Servers(*made)
 

@@ -84,7 +84,8 @@ def access(kind: CallerKind, scope: str | None = None) -> Callable[[F], F]:
         @functools.wraps(view)
         def guarded(*args: Any, **kwargs: Any) -> Any:
             if kind not in (CallerKind.ANYONE, CallerKind.BANK):
-                g.caller = _admit(kind, scope)
+                known = g._get_current_object()
+                known.caller = _admit(known_caller(known), kind, scope)
             return view(*args, **kwargs)
 
         guarded.access = Access(kind, scope)  # type: ignore[attr-defined]
@@ -98,24 +99,27 @@ def caller() -> Caller:
     return cast(Caller, g.caller)
 
 
-def known_caller() -> Caller:
-    """Who the request's login names, found out once a request. Raises what `authenticate` does."""
-    if "known_caller" not in g:
+def known_caller(known: Any) -> Caller:
+    """Who the request's login names, found out once a request and kept in `known`, its `g`.
+
+    Raises what `authenticate` does.
+    """
+    found: Caller | None = known.get("known_caller")
+    if found is None:
         authenticator = cast(Authenticator, current_app.extensions["city_authenticator"])
-        g.known_caller = authenticator.authenticate()
-    return cast(Caller, g.known_caller)
+        found = known.known_caller = authenticator.authenticate()
+    return found
 
 
 def bearer_token() -> str:
     """The token of the Authorization header (RFC 6750, 2.1). Raises TokenMissing."""
-    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    scheme, _, token = request.environ.get("HTTP_AUTHORIZATION", "").partition(" ")
     if scheme.lower() != "bearer" or not token:
         raise TokenMissing
     return token
 
 
-def _admit(kind: CallerKind, scope: str | None) -> Caller:
-    known = known_caller()
+def _admit(known: Caller, kind: CallerKind, scope: str | None) -> Caller:
     if known.kind is not kind or (scope is not None and scope not in known.scopes):
         raise AccessDenied
     return known

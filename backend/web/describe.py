@@ -19,6 +19,7 @@ from backend.web.access import (
     TokenInvalid,
     TokenMissing,
 )
+from backend.web.dry_run import DryRunInvalid
 from backend.web.problems import HTTP_WORDS, PROBLEM_TYPE, STATUS
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -26,7 +27,12 @@ Refusal = type[DomainError]
 
 SCHEMES = {CallerKind.STAFF: "staff"}
 LOGIN_REFUSALS: tuple[Refusal, ...] = (TokenMissing, TokenInvalid, TokenExpired, AccessDenied)
-COMMAND_REFUSALS: tuple[Refusal, ...] = (IdempotencyConflict, OperationRunning, ConcurrentChange)
+COMMAND_REFUSALS: tuple[Refusal, ...] = (
+    IdempotencyConflict,
+    OperationRunning,
+    ConcurrentChange,
+    DryRunInvalid,
+)
 METHODS = ("get", "post", "put", "delete", "patch")
 
 

@@ -2,19 +2,11 @@
 
 from __future__ import annotations
 
-import time
-
-import structlog
-from flask import Flask, Response, g, jsonify, request
+from flask import Flask, Response, jsonify
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, Counter, Histogram, generate_latest
 
 from backend.db import Databases, Which
 from backend.web.access import CallerKind, access
-
-METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
-"""Named in the figures; a caller may invent any other, and each would be a series for ever."""
-
-log = structlog.get_logger(__name__)
 
 REQUESTS = Counter(
     "http_requests_total", "Answered requests", ["network", "method", "route", "status"]
@@ -28,8 +20,30 @@ SECONDS = Histogram(
 )
 
 
-def register_health(app: Flask, network: str, databases: Databases) -> None:
-    """Adds the three routes and the measuring of every request."""
+class Figures:
+    """The figures of one network; a series is looked up once: its labels are checked slowly."""
+
+    def __init__(self, network: str) -> None:
+        self._network = network
+        # Both bounded: by our routes, our statuses and the known methods.
+        self._counters: dict[tuple[str, str, int], Counter] = {}
+        self._histograms: dict[str, Histogram] = {}
+
+    def add(self, method: str, route: str, status: int, seconds: float) -> None:
+        try:
+            counter = self._counters[method, route, status]
+            histogram = self._histograms[route]
+        except KeyError:
+            counter = REQUESTS.labels(self._network, method, route, status)
+            histogram = SECONDS.labels(self._network, route)
+            self._counters[method, route, status] = counter
+            self._histograms[route] = histogram
+        counter.inc()
+        histogram.observe(seconds)
+
+
+def register_health(app: Flask, databases: Databases) -> None:
+    """Adds the three routes."""
 
     def healthz() -> Response:
         return jsonify(status="ok")
@@ -42,28 +56,5 @@ def register_health(app: Flask, network: str, databases: Databases) -> None:
     def metrics() -> Response:
         return Response(generate_latest(REGISTRY), content_type=CONTENT_TYPE_LATEST)
 
-    def begin() -> None:
-        g.began = time.perf_counter()
-
-    def measure(response: Response) -> Response:
-        route = request.url_rule.rule if request.url_rule else "none"
-        method = request.method if request.method in METHODS else "other"
-        REQUESTS.labels(network, method, route, response.status_code).inc()
-        seconds = time.perf_counter() - g.began
-        SECONDS.labels(network, route).observe(seconds)
-        if route not in PROBES:
-            # The route, not the path: an id in a path can be a person's.
-            log.info(
-                "answered",
-                network=network,
-                method=method,
-                route=route,
-                status=response.status_code,
-                milliseconds=round(seconds * 1000, 1),
-            )
-        return response
-
     for rule, view in (("/healthz", healthz), ("/readyz", readyz), ("/metrics", metrics)):
         app.add_url_rule(rule, view_func=access(CallerKind.ANYONE)(view))
-    app.before_request(begin)
-    app.after_request(measure)

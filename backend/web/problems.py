@@ -76,7 +76,8 @@ def problem_body(error: DomainError) -> dict[str, Any]:
         error.title.text(speak),
         error.detail.text(speak, **error.data),
     )
-    return {**error.data, **body, "retryable": error.retryable, "article": error.article}
+    article = error.article.text(speak) if isinstance(error.article, Words) else error.article
+    return {**error.data, **body, "retryable": error.retryable, "article": article}
 
 
 def problem_text(body: Mapping[str, Any]) -> str:

@@ -94,6 +94,30 @@ def test_a_body_sent_in_chunks_is_judged_as_well(client: FlaskClient, data: byte
     assert answer.content_type == "application/problem+json"
 
 
+class _HungUp(io.BytesIO):
+    """A connection that ends before the body does."""
+
+    def readinto(self, _buffer: Any) -> int:
+        raise ConnectionResetError
+
+    def read(self, _size: int | None = -1) -> bytes:
+        raise ConnectionResetError
+
+
+@pytest.mark.parametrize("length", ["9", None], ids=["length", "chunks"])
+@pytest.mark.parametrize("stream", [_HungUp, lambda: io.BytesIO(b'{"a"')], ids=["reset", "short"])
+def test_a_caller_that_hangs_up_is_no_bug(
+    client: FlaskClient, stream: Any, length: str | None
+) -> None:
+    overrides = {"wsgi.input_terminated": True, "HTTP_TRANSFER_ENCODING": "chunked"}
+    if length is not None:
+        overrides = {"CONTENT_LENGTH": length}
+    answer = client.post(
+        "/v1/echo", input_stream=stream(), content_type=JSON, environ_overrides=overrides
+    )
+    assert (answer.status_code, answer.get_json()["code"]) == (400, "body_malformed")
+
+
 def test_a_fine_body_passes(client: FlaskClient) -> None:
     sent = {"name": "付款 \U0001f600", "amount_fen": 2**31 - 1, "remark": None}
     for content_type in (JSON, "application/json; charset=utf-8", "application/cbor+json"):

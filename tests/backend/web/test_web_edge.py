@@ -126,7 +126,8 @@ def test_the_document_and_its_pages_are_there(client: FlaskClient) -> None:
     spec = client.get("/openapi.json").get_json()
     assert spec["openapi"].startswith("3.1")
     post = spec["paths"]["/v1/things"]["post"]
-    (header,) = [one for one in post["parameters"] if one.get("in") == "header"]
+    header, dry_run = [one for one in post["parameters"] if one.get("in") == "header"]
+    assert (dry_run["name"], dry_run["required"]) == ("Dry-Run", False)
     assert (header["name"], header["required"]) == ("Idempotency-Key", True)
     page = client.get("/docs").text
     for link in re.findall(r'(?:src|href)="([^"#]+)"', page):
