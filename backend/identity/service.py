@@ -16,6 +16,7 @@ from backend.identity.errors import (
     AlreadyRegistered,
     BaseRecordDiffers,
     BaseRecordUnknown,
+    PersonUnknown,
     RegistrationTooOften,
 )
 from backend.identity.model import BaseRecord, IdNumber, Person, check_age, normal_name, seconds_up
@@ -69,6 +70,17 @@ class Identity:
         """A person, masked. Raises PersonUnknown."""
         with self.units.read(Which.IDENTITY) as work:
             return self._persons.shown(self._persons.get(work, person_id))
+
+    def get_name(self, person_id: str) -> str:
+        """The real name, for an order to the bank in the person's name; never shown or kept.
+
+        Raises PersonUnknown, for one who is not registered too.
+        """
+        with self.units.read(Which.IDENTITY) as work:
+            row = self._persons.get(work, person_id)
+        if row.name_sealed is None:
+            raise PersonUnknown
+        return self._vault.unseal(person.c.name_sealed, person_id, row.name_sealed)
 
     def register(self, command: Register) -> Person:
         """Match the person with a base record; the same content again hears the same answer.

@@ -32,6 +32,7 @@ base_person = Table(
     Column("is_local", Boolean, nullable=False),
     Column("content_mac", LargeBinary(32), nullable=False),  # same content: the row stays
     Column("loaded_at", Utc, nullable=False),
+    info={"citus": "id_number_index"},
 )
 
 person = Table(
@@ -56,6 +57,7 @@ person = Table(
         name="registered_is_matched",
     ),
     CheckConstraint("misses >= 0", name="misses_not_negative"),
+    info={"citus": "person_id"},
 )
 
 # Uniqueness by phone and by number stands in tables of its own: distributed by what is unique.
@@ -64,6 +66,7 @@ person_phone = Table(
     identity_metadata,
     Column("phone_index", LargeBinary(32), primary_key=True),
     Column("person_id", String(40), nullable=False),
+    info={"citus": "phone_index"},
 )
 
 person_id_number = Table(
@@ -71,6 +74,7 @@ person_id_number = Table(
     identity_metadata,
     Column("id_number_index", LargeBinary(32), primary_key=True),
     Column("person_id", String(40), nullable=False),
+    info={"citus": "id_number_index"},
 )
 
 # One row for each phone that ever asked: writers about one phone queue on it.
@@ -79,6 +83,7 @@ login_phone = Table(
     identity_metadata,
     Column("phone_index", LargeBinary(32), primary_key=True),
     Column("touched_at", Utc, nullable=False),
+    info={"citus": "phone_index"},
 )
 
 login_challenge = Table(
@@ -104,6 +109,7 @@ login_challenge = Table(
     CheckConstraint("(state = 'used') = (session_id IS NOT NULL)", name="used_opened_a_session"),
     Index(None, "challenge_id"),
     Index(None, "phone_index", "asked_at"),
+    info={"citus": "phone_index"},
 )
 
 login_session = Table(
@@ -128,4 +134,5 @@ login_session = Table(
     CheckConstraint("generation >= 0", name="generation_not_negative"),
     CheckConstraint("(generation = 0) = (spent_mac IS NULL)", name="rotated_has_a_spent_token"),
     Index(None, "person_id"),
+    info={"citus": "session_id"},
 )

@@ -18,7 +18,21 @@ TOTP_SECONDS = 30
 TOTP_STEPS_AROUND = (-1, 0, 1)  # RFC 6238, section 5.2: one step of delay is forgiven
 
 PERMISSIONS: Mapping[str, frozenset[str]] = {
-    "operator": frozenset({"ledger.read", "custody.write", "merchants.write", "sandbox.read"}),
+    "operator": frozenset(
+        {
+            "ledger.read",
+            "custody.write",
+            "merchants.write",
+            "sandbox.read",
+            "wallets.freeze",
+            "debts.write",
+            "cases.write",
+            "corrections.write",
+            "counter.topup",
+            "batches.write",
+            "batches.approve",
+        }
+    ),
     "agent": frozenset({"merchants.write"}),
     "auditor": frozenset({"ledger.read"}),
 }

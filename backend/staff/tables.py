@@ -33,6 +33,7 @@ staff_account = Table(
     CheckConstraint(
         f"(failures = {FAILURES_MAX}) = (locked_until IS NOT NULL)", name="locked_by_failures"
     ),
+    info={"citus": "reference"},
 )
 
 staff_role = Table(
@@ -41,6 +42,7 @@ staff_role = Table(
     Column("username", String(64), primary_key=True),
     Column("role", String(16), primary_key=True),
     CheckConstraint(f"role IN ({_ROLES})", name="role_known"),
+    info={"citus": "reference"},
 )
 
 staff_session = Table(
@@ -52,4 +54,5 @@ staff_session = Table(
     Column("seen_at", Utc, nullable=False),
     CheckConstraint("seen_at >= created_at", name="seen_after_created"),
     Index(None, "username"),
+    info={"citus": "reference"},
 )

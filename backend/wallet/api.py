@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Any
 
 from flask.views import MethodView
 from flask_smorest import Blueprint
 
 from backend.db import Operation
+from backend.wallet.cases import Case, CaseUnknown, ExplainCase
+from backend.wallet.matching import DayMatch, Matching
+from backend.wallet.matching.model import CasesOpen, DayNotMatched, StatementStrange
 from backend.wallet.model import (
     OpenWallet,
     RegistrationNeeded,
@@ -15,11 +19,15 @@ from backend.wallet.model import (
     WalletExists,
     WalletUnknown,
 )
-from backend.wallet.proof import CustodyMatch, LedgerProof, Proof
+from backend.wallet.proof import LedgerProof, Proof
 from backend.wallet.schemas import (
+    CloseDayShape,
     CustodyMatchShape,
+    ExplainCaseShape,
     HistoryPageShape,
     LedgerProofShape,
+    MatchCasePageShape,
+    MatchCaseShape,
     MatchCustodyShape,
     OpenWalletShape,
     WalletPageShape,
@@ -82,6 +90,49 @@ class LedgerProofResource(MethodView):
 class CustodyReconciliations(MethodView):
     @access(CallerKind.STAFF, "custody.write")
     @command(internal_blueprint, body=MatchCustodyShape, answer=CustodyMatchShape)
-    def post(self, body: dict[str, Any], operation: Operation) -> CustodyMatch:
-        """Book the bank's custody statement of one business day."""
-        return service(Proof).match_custody(body["business_date"], operation)
+    @refuses(StatementStrange)
+    def post(self, body: dict[str, Any], operation: Operation) -> DayMatch:
+        """Match one business day: bank statement, top-ups, ledger; books what agrees."""
+        return service(Matching).match(body["business_date"], operation)
+
+
+@internal_blueprint.route("/v1/ops/custody/reconciliations/<date:business_date>")
+class CustodyDay(MethodView):
+    @access(CallerKind.STAFF, "ledger.read")
+    @internal_blueprint.response(200, CustodyMatchShape)
+    @refuses(DayNotMatched)
+    def get(self, business_date: date) -> DayMatch:
+        """The stored result of a day, with the totals of the three sides by channel."""
+        return service(Matching).get(business_date)
+
+
+@internal_blueprint.route("/v1/ops/custody/reconciliations/<date:business_date>/cases")
+class CustodyCases(MethodView):
+    @access(CallerKind.STAFF, "ledger.read")
+    @internal_blueprint.arguments(PageArguments, location="query")
+    @internal_blueprint.response(200, MatchCasePageShape)
+    def get(self, page: dict[str, Any], business_date: date) -> Page[Case]:
+        """Every difference of a day, with what was said about it."""
+        return Page(*service(Matching).cases(business_date, **page))
+
+
+@internal_blueprint.route("/v1/ops/custody/explanations")
+class CustodyExplanations(MethodView):
+    @access(CallerKind.STAFF, "custody.write")
+    @command(internal_blueprint, body=ExplainCaseShape, answer=MatchCaseShape)
+    @refuses(CaseUnknown)
+    def post(self, body: dict[str, Any], operation: Operation) -> Case:
+        """Explain a difference of a day: its case number and the reason."""
+        wanted = ExplainCase(explained_by=caller().context["username"], **body)
+        return service(Matching).explain(wanted, operation)
+
+
+@internal_blueprint.route("/v1/ops/custody/closings")
+class CustodyClosings(MethodView):
+    @access(CallerKind.STAFF, "custody.write")
+    @command(internal_blueprint, body=CloseDayShape, answer=CustodyMatchShape)
+    @refuses(DayNotMatched, CasesOpen)
+    def post(self, body: dict[str, Any], operation: Operation) -> DayMatch:
+        """Close a day that was matched and has no open case."""
+        who = caller().context["username"]
+        return service(Matching).close(body["business_date"], who, operation)

@@ -14,6 +14,7 @@ wallet = Table(
     Column("account_class", String(16), nullable=False),
     Column("opened_at", Utc, nullable=False),
     CheckConstraint("account_class IN ('registered', 'unregistered')", name="account_class"),
+    info={"citus": "wallet_id"},
 )
 
 # One wallet a person, kept by a table of its own: its key is the person, so that the rule
@@ -23,4 +24,5 @@ wallet_owner = Table(
     ledger_metadata,
     Column("person_id", String(40), primary_key=True),
     Column("wallet_id", String(40), nullable=False),
+    info={"citus": "person_id", "lock": "own"},
 )

@@ -5,19 +5,22 @@ from backend.wallet.bank.port import (
     Bank,
     BankUnreachable,
     Booking,
+    CardKind,
     ChargeOutcome,
     ChargeState,
 )
-from backend.wallet.bank.sandbox import SandboxBank
+from backend.wallet.bank.sandbox import SandboxBank, StatementFault
 
 __all__ = [
     "Bank",
     "BankUnreachable",
     "Booking",
+    "CardKind",
     "ChargeOutcome",
     "ChargeState",
     "NoticeRefused",
     "SandboxBank",
+    "StatementFault",
     "notice_headers",
     "read_notice",
 ]

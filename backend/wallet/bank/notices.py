@@ -6,15 +6,16 @@ import base64
 import hmac
 import json
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import date, datetime
 
-from backend.kernel import DomainError, Kind, Words, check_id
+from backend.kernel import AMOUNT_MAX_FEN, DomainError, Kind, Words, check_id
 from backend.kernel.ids import IdInvalid
 from backend.wallet.bank.port import ChargeOutcome, ChargeState
 
 TOLERANCE_SECONDS = 300
 REFERENCE_MAX = 64
 REASON_MAX = 40
+CARD_END = 4
 
 
 class NoticeRefused(DomainError):
@@ -63,7 +64,12 @@ def _content(body: bytes) -> tuple[str, ChargeOutcome]:
         data = json.loads(body)
         state = ChargeState(data["state"])
         outcome = ChargeOutcome(
-            state, _text(data["reference"], REFERENCE_MAX), _text(data["reason"], REASON_MAX)
+            state,
+            _text(data["reference"], REFERENCE_MAX),
+            _text(data["reason"], REASON_MAX),
+            _amount(data.get("amount_fen")),
+            _text(data.get("card_end"), CARD_END),
+            _day(data.get("booked_on")),
         )
         return check_id(str(data["order_id"]), "top"), outcome
     except (ValueError, KeyError, TypeError, RecursionError, IdInvalid):
@@ -77,3 +83,16 @@ def _text(value: object, length_max: int) -> str | None:
     if not isinstance(value, str) or not value.isprintable() or len(value) > length_max:
         raise ValueError("not a short text")
     return value
+
+
+def _amount(value: object) -> int | None:
+    """A positive whole number of fen or None; what was paid may differ from what was ordered."""
+    if value is None:
+        return None
+    if type(value) is not int or not 0 < value <= AMOUNT_MAX_FEN:
+        raise ValueError("not an amount")
+    return value
+
+
+def _day(value: object) -> date | None:
+    return None if value is None else date.fromisoformat(str(value))

@@ -5,8 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
+from typing import Any
 
 from backend.kernel import DomainError, Kind, Words
+
+CREDIT_CARD_ARTICLE = Words(
+    zh="支付机构预付卡业务管理办法：不得使用信用卡购买预付卡和为预付卡充值",
+    en="Measures for Prepaid Cards of Payment Institutions: no credit card buys or tops up a card",
+)
 
 
 class TopUpState(Enum):
@@ -33,6 +39,21 @@ class BankCardInvalid(DomainError):
     kind, code = Kind.INVALID, "bank_card_invalid"
     title = Words(zh="银行卡号不正确", en="Invalid bank card number")
     detail = Words(zh="请核对银行卡号。", en="Please check the card number.")
+
+
+class CreditCardRefused(DomainError):
+    """Told by the card's first digits, before the bank is asked and before anything is promised."""
+
+    kind, code = Kind.REFUSED, "credit_card_refused"
+    title = Words(zh="不能使用信用卡", en="Credit cards are not accepted")
+    detail = Words(
+        zh="按规定不得使用信用卡充值，请使用借记卡。",
+        en="The rules forbid topping up with a credit card; use a debit card.",
+    )
+
+    def __init__(self) -> None:
+        named: dict[str, Any] = {"article": CREDIT_CARD_ARTICLE}
+        super().__init__(**named)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,3 +84,4 @@ class TopUp:
     settled_at: datetime | None
     ask_again_at: datetime | None
     bank_card_masked: str
+    automatic: bool = False

@@ -12,7 +12,7 @@ import pytest
 from backend.kernel import new_id
 from backend.wallet.bank import NoticeRefused, notice_headers
 from tests.simulation.books import dump
-from tests.simulation.money_world import Citizen, World
+from tests.simulation.money_world import BANK_CARD, Citizen, World
 
 LATE = 101
 
@@ -31,7 +31,14 @@ def signed(world: World, body: bytes) -> dict[str, str]:
 
 
 def notice_body(order_id: str, state: str = "paid", **changes: Any) -> bytes:
-    values = {"order_id": order_id, "state": state, "reference": "bnk_1", "reason": None}
+    values = {
+        "order_id": order_id,
+        "state": state,
+        "reference": "bnk_1",
+        "reason": None,
+        "amount_fen": LATE,
+        "card_end": BANK_CARD[-4:],
+    }
     return json.dumps({**values, **changes}).encode()
 
 
@@ -114,6 +121,13 @@ BAD_BODIES = [
     notice_body("top_01h455vb4pex5vsknk084sn02q", reference="x" * 65),
     notice_body("top_01h455vb4pex5vsknk084sn02q", reason="x" * 41),
     notice_body("top_01h455vb4pex5vsknk084sn02q", reason="\u0000"),
+    notice_body("top_01h455vb4pex5vsknk084sn02q", amount_fen=None),
+    notice_body("top_01h455vb4pex5vsknk084sn02q", amount_fen="101"),
+    notice_body("top_01h455vb4pex5vsknk084sn02q", amount_fen=101.0),
+    notice_body("top_01h455vb4pex5vsknk084sn02q", amount_fen=0),
+    notice_body("top_01h455vb4pex5vsknk084sn02q", card_end=None),
+    notice_body("top_01h455vb4pex5vsknk084sn02q", card_end="12345"),
+    notice_body("top_01h455vb4pex5vsknk084sn02q", booked_on="today"),
 ]
 
 
@@ -153,8 +167,9 @@ def test_a_second_word_of_the_bank_changes_nothing(
     asked = world.request_topup(citizen, LATE)
     bodies = [notice_body(asked.topup_id, first), notice_body(asked.topup_id, second)]
     world.topups.receive_notice(signed(world, bodies[0]), bodies[0])
-    before = dump(world.units)
+    but = ("answer", "match_case", "match_day")  # a contradiction is a case: test_topup_cases.py
+    before = dump(world.units, but=but)
     world.topups.receive_notice(signed(world, bodies[1]), bodies[1])
-    assert dump(world.units) == before
+    assert dump(world.units, but=but) == before
     credited = LATE if first == "paid" else 0
     assert world.balance(citizen) == (credited, credited)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
 from backend.kernel import new_id
-from backend.wallet.bank import BankUnreachable, Booking, ChargeOutcome
+from backend.wallet.bank import BankUnreachable, Booking, CardKind, ChargeOutcome
 from backend.wallet.topups import TopUpState
 from tests.simulation.money_world import World
 
@@ -18,6 +18,9 @@ class SilentBank:
     """Hears everything, says nothing."""
 
     asked: int = 0
+
+    def card_kind(self, bank_card: str) -> CardKind:
+        return CardKind.DEBIT
 
     def charge(self, order_id: str, bank_card: str, amount_fen: int) -> ChargeOutcome:
         raise AssertionError("an order whose fate is unknown is asked about first")

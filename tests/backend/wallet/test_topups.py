@@ -256,7 +256,8 @@ def test_money_paid_before_the_wallet_was_closed_still_arrives(
 def test_settling_by_hand_twice_credits_once(world: World, citizen: Citizen) -> None:
     made = world.request_topup(citizen, LATE)
     for state, reference in product((ChargeState.PAID, ChargeState.DECLINED), ("a", "b")):
-        world.topups.settle(made.topup_id, ChargeOutcome(state, reference))
+        said = ChargeOutcome(state, reference, amount_fen=LATE, card_end=BANK_CARD[-4:])
+        world.topups.settle(made.topup_id, said)
     assert world.balance(citizen) == (LATE, LATE)
 
 
