@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hmac
+import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from cachetools import LRUCache, TTLCache
 from sqlalchemy import select
 
 from backend.db import Operation, Units, Which, Work
@@ -19,12 +21,20 @@ from backend.merchants.errors import (
     ShopUnknown,
 )
 from backend.merchants.model import Merchant, Shop
-from backend.merchants.rows import get_merchant, get_shop, terminal_facts
+from backend.merchants.rows import (
+    Place,
+    get_merchant,
+    get_place,
+    get_shop,
+    terminal_facts,
+    terminal_question,
+)
 from card_protocol import emvco
 from card_protocol.errors import MalformedBytes
 
 NAME_ZH_CHARACTERS_MAX = 25
 CITY_ZH_CHARACTERS_MAX = 15
+PLACES_MAX, PLACE_SECONDS = 10_000, 5.0
 REFUSALS: Mapping[str, type[DomainError]] = {
     emvco.CODE: MerchantCodeMalformed,
     emvco.FOREIGN_CODE: MerchantCodeForeign,
@@ -65,6 +75,13 @@ class MerchantCodes:
     units: Units
     keys: Keys
     city_en: str
+    _places: TTLCache[str, Place] = field(
+        default_factory=lambda: TTLCache(PLACES_MAX, PLACE_SECONDS), init=False, repr=False
+    )
+    _codes: LRUCache[str, emvco.MerchantCode] = field(
+        default_factory=lambda: LRUCache(PLACES_MAX), init=False, repr=False
+    )
+    _lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
 
     def make_for_terminal(self, command: MakeCode, operation: Operation) -> MadeCode:
         """A dynamic code. Raises TerminalUnknown, TerminalNotActive, AmountInvalid."""
@@ -92,6 +109,22 @@ class MerchantCodes:
 
     def read(self, content: str) -> MerchantCodeRead:
         """Raises MerchantCodeMalformed, MerchantCodeForeign, MerchantCodeAltered, ShopUnknown."""
+        code = self._genuine(content)
+        place = self._place(code.merchant_account.shop_number)
+        return MerchantCodeRead(
+            merchant=place.merchant,
+            shop=place.shop,
+            amount_fen=code.amount_fen,
+            bill_number=code.bill_number,
+            terminal_id=self._terminal_id(place.shop, code.terminal_label),
+        )
+
+    def _genuine(self, content: str) -> emvco.MerchantCode:
+        """The code a text stands for; a printed code is read many thousand times."""
+        with self._lock:
+            known: emvco.MerchantCode | None = self._codes.get(content)
+        if known is not None:
+            return known
         try:
             code = emvco.MerchantCode.decode(content)
         except MalformedBytes as error:
@@ -100,18 +133,35 @@ class MerchantCodes:
         mac = self._mac(account.shop_number, code.amount_fen, code.bill_number)
         if not hmac.compare_digest(mac, account.mac):
             raise MerchantCodeAltered
-        with self.units.read(Which.BUSINESS) as work:
-            place = get_shop(work, tables.shop.c.shop_number == account.shop_number)
-            return MerchantCodeRead(
-                merchant=get_merchant(work, place.merchant_id),
-                shop=place,
-                amount_fen=code.amount_fen,
-                bill_number=code.bill_number,
-                terminal_id=_terminal_id(work, place, code.terminal_label),
-            )
+        with self._lock:
+            self._codes[content] = code
+        return code
+
+    def _place(self, shop_number: str) -> Place:
+        """Who stands behind a shop's number; a change of name shows within seconds."""
+        with self._lock:
+            known: Place | None = self._places.get(shop_number)
+        if known is None:
+            known = get_place(self.units, shop_number)
+            with self._lock:
+                self._places[shop_number] = known
+        return known
+
+    def _terminal_id(self, shop: Shop, terminal_number: str | None) -> str | None:
+        """The terminal a code names. The MAC does not cover it: only the shop's own count."""
+        if terminal_number is None:
+            return None
+        clients = tables.client.c
+        question = select(clients.client_id).where(
+            clients.terminal_number == terminal_number, clients.shop_id == shop.shop_id
+        )
+        found = self.units.ask(Which.BUSINESS, question)
+        if not found:
+            raise MerchantCodeAltered
+        return str(found[0].client_id)
 
     def _for_terminal(self, work: Work, command: MakeCode) -> MadeCode:
-        facts = terminal_facts(work, command.terminal_id)
+        facts = terminal_facts(work.one(terminal_question(command.terminal_id)))
         place = get_shop(work, tables.shop.c.shop_id == facts.shop_id)
         return self._content(
             work, place, command.amount_fen, command.bill_number, facts.terminal_number
@@ -148,18 +198,3 @@ class MerchantCodes:
     def _mac(self, shop_number: str, amount_fen: int | None, bill_number: str | None) -> bytes:
         data = emvco.code_authentication_input(shop_number, amount_fen, bill_number)
         return self.keys.mac(KeyRef.MERCHANT_CODES, data)[: emvco.MAC_BYTES]
-
-
-def _terminal_id(work: Work, place: Shop, terminal_number: str | None) -> str | None:
-    """The terminal a code names. The MAC does not cover it: only this shop's own are believed."""
-    if terminal_number is None:
-        return None
-    clients = tables.client.c
-    row = work.one(
-        select(clients.client_id).where(
-            clients.terminal_number == terminal_number, clients.shop_id == place.shop_id
-        )
-    )
-    if row is None:
-        raise MerchantCodeAltered
-    return str(row.client_id)

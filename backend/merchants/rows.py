@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 
-from sqlalchemy import Row, select
+from sqlalchemy import Label, Row, Select, Table, select
 
-from backend.db import Work
+from backend.db import Units, Which, Work
 from backend.merchants import tables
 from backend.merchants.errors import (
     MerchantUnknown,
@@ -34,6 +36,35 @@ def get_shop(work: Work, condition: Any) -> Shop:
     return shop_of(row)
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A shop and whose it is."""
+
+    shop: Shop
+    merchant: Merchant
+
+
+def get_place(units: Units, shop_number: str) -> Place:
+    """The shop with this number, and its merchant. One question. Raises ShopUnknown."""
+    shops, owners = tables.shop, tables.merchant
+    question = (
+        select(*_labelled(shops, "shop"), *_labelled(owners, "merchant"))
+        .join_from(shops, owners, owners.c.merchant_id == shops.c.merchant_id)
+        .where(shops.c.shop_number == shop_number)
+    )
+    found = units.ask(Which.BUSINESS, question)
+    if not found:
+        raise ShopUnknown
+    row = found[0]._mapping
+    shop = {one.name: row[f"shop.{one.name}"] for one in shops.c}
+    merchant = {one.name: row[f"merchant.{one.name}"] for one in owners.c}
+    return Place(shop_of(SimpleNamespace(**shop)), merchant_of(SimpleNamespace(**merchant)))
+
+
+def _labelled(table: Table, name: str) -> list[Label[Any]]:
+    return [one.label(f"{name}.{one.name}") for one in table.c]
+
+
 def get_client(work: Work, client_id: str) -> Client:
     """Raises TerminalUnknown."""
     row = work.one(select(tables.client).where(tables.client.c.client_id == client_id))
@@ -52,10 +83,10 @@ def locked_client(work: Work, client_id: str) -> Row[Any]:
     return row
 
 
-def terminal_facts(work: Work, terminal_id: str) -> TerminalFacts:
-    """Raises TerminalUnknown, TerminalNotActive."""
+def terminal_question(terminal_id: str) -> Select[Any]:
+    """What a sale must know of its terminal."""
     clients, shops, owners = tables.client.c, tables.shop.c, tables.merchant.c
-    row = work.one(
+    return (
         select(
             clients.client_id,
             clients.merchant_id,
@@ -70,6 +101,10 @@ def terminal_facts(work: Work, terminal_id: str) -> TerminalFacts:
         .join(tables.merchant, owners.merchant_id == clients.merchant_id)
         .where(clients.client_id == terminal_id)
     )
+
+
+def terminal_facts(row: Row[Any] | None) -> TerminalFacts:
+    """Raises TerminalUnknown, TerminalNotActive."""
     if row is None:
         raise TerminalUnknown
     if row.state != State.ACTIVE.value:
@@ -79,7 +114,7 @@ def terminal_facts(work: Work, terminal_id: str) -> TerminalFacts:
     return TerminalFacts(terminal_id=facts.pop("client_id"), **facts)
 
 
-def merchant_of(row: Row[Any]) -> Merchant:
+def merchant_of(row: Any) -> Merchant:
     return Merchant(
         row.merchant_id,
         row.merchant_number,
@@ -91,7 +126,7 @@ def merchant_of(row: Row[Any]) -> Merchant:
     )
 
 
-def shop_of(row: Row[Any]) -> Shop:
+def shop_of(row: Any) -> Shop:
     return Shop(row.shop_id, row.merchant_id, row.shop_number, row.name, row.created_at)
 
 

@@ -36,6 +36,7 @@ from backend.merchants.rows import (
     merchant_of,
     shop_of,
     terminal_facts,
+    terminal_question,
 )
 from backend.merchants.states import Event, State, advance
 
@@ -162,8 +163,8 @@ class Merchants:
 
     def vouch_for_terminal(self, terminal_id: str) -> TerminalFacts:
         """One query. Raises TerminalUnknown, TerminalNotActive."""
-        with self.units.read(Which.BUSINESS) as work:
-            return terminal_facts(work, terminal_id)
+        found = self.units.ask(Which.BUSINESS, terminal_question(terminal_id))
+        return terminal_facts(found[0] if found else None)
 
     def get_merchant(self, merchant_id: str) -> Merchant:
         """Raises MerchantUnknown."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from backend.db import Work
+from backend.db import Rows
 from backend.merchants import TerminalFacts
-from backend.payments import rows
+from backend.payments import records
 from backend.payments.model import (
     BillPaid,
     Method,
@@ -31,7 +31,7 @@ from backend.virtual_card import (
     check_key_uses,
     proof_seen,
 )
-from backend.wallet import Journal
+from backend.wallet import Ledger
 from card_protocol.mobile_card import TransactionData, TransactionType
 
 CURRENCY_CNY = 0x0156
@@ -48,21 +48,21 @@ def verify(verifier: TapVerifier, command: Sell, facts: TerminalFacts, now: date
     return _payer(proof)
 
 
-def find_same(work: Work, command: Sell) -> Payment | None:
+def find_same(rows: Rows, command: Sell) -> Payment | None:
     """The payment this command made before. Raises PaymentExists, PaymentReversed."""
-    payment = _find(work, command.payment_id)
+    payment = _find(rows, command.payment_id)
     if payment is None:
         return None
     same = (payment.terminal_id, payment.amount_fen) == (command.terminal_id, command.amount_fen)
-    counter_of = rows.find_terminal_sale(work, command.terminal_id, command.terminal_counter)
+    counter_of = records.find_terminal_sale(rows, command.terminal_id, command.terminal_counter)
     if not same or counter_of != payment.payment_id:
         raise PaymentExists
     return payment
 
 
-def find_same_link(work: Work, command: PayMerchantCode) -> Payment | None:
+def find_same_link(rows: Rows, command: PayMerchantCode) -> Payment | None:
     """The payment this command made before. Raises PaymentExists, PaymentReversed."""
-    payment = _find(work, command.payment_id)
+    payment = _find(rows, command.payment_id)
     if payment is None:
         return None
     same = (payment.wallet_id, payment.amount_fen) == (command.wallet_id, command.amount_fen)
@@ -71,11 +71,11 @@ def find_same_link(work: Work, command: PayMerchantCode) -> Payment | None:
     return payment
 
 
-def find_same_refund(work: Work, command: RefundPayment) -> Refund | None:
+def find_same_refund(rows: Rows, ledger: Ledger, command: RefundPayment) -> Refund | None:
     """The refund this command made before. Raises RefundExists."""
-    known = rows.find_refund(work, command.refund_id, command.payment_id)
+    known = records.find_refund(rows, command.refund_id, command.payment_id)
     if known is None:
-        if Journal(work).is_posted(command.refund_id):  # of another payment
+        if ledger.is_posted(rows, command.refund_id):  # of another payment
             raise RefundExists
         return None
     refund, reason = known
@@ -84,52 +84,45 @@ def find_same_refund(work: Work, command: RefundPayment) -> Refund | None:
     return refund
 
 
-def check_unused(work: Work, payment: Payment, payer: Payer, sale: Sell | None) -> None:
+def check_unused(rows: Rows, payment: Payment, payer: Payer, sale: Sell | None) -> None:
     """Every once-only thing of this payment is still unused.
 
     Raises TerminalCounterSeen, BillPaid, AtcSeen, PayCodeUsed, AtcOutOfWindow, KeyExhausted.
     """
-    if sale and rows.find_terminal_sale(work, sale.terminal_id, sale.terminal_counter):
+    if sale and records.find_terminal_sale(rows, sale.terminal_id, sale.terminal_counter):
         raise TerminalCounterSeen
-    if payment.bill_number and rows.find_paid_bill(work, payment.shop_id, payment.bill_number):
+    if payment.bill_number and records.find_paid_bill(rows, payment.shop_id, payment.bill_number):
         raise BillPaid
     if payer.token_id is not None:
-        _check_proof_unused(work, payment, payer)
+        _check_proof_unused(rows, payment, payer)
 
 
-def use_up(work: Work, payment: Payment, payer: Payer, sale: Sell | None) -> None:
+def use_up(rows: Rows, payment: Payment, payer: Payer, sale: Sell | None) -> None:
     """Write down that they are used now."""
     if sale:
-        rows.add_terminal_sale(work, sale.terminal_id, sale.terminal_counter, payment.payment_id)
+        records.add_terminal_sale(rows, sale.terminal_id, sale.terminal_counter, payment.payment_id)
     if payment.bill_number:
-        rows.add_paid_bill(work, payment.shop_id, payment.bill_number, payment.payment_id)
-    use_up_proof(work, payment, payer)
+        records.add_paid_bill(rows, payment.shop_id, payment.bill_number, payment.payment_id)
+    use_up_proof(rows, payment, payer)
 
 
-def use_up_proof(work: Work, payment: Payment, payer: Payer) -> None:
+def use_up_proof(rows: Rows, payment: Payment, payer: Payer) -> None:
     """A tap or code that was shown is used, also when the wallet then said no (design A.3)."""
     if payer.token_id is not None:
-        rows.add_proof_use(
-            work,
-            token_id=payer.token_id,
-            kind=payment.method.value,
-            counter=payer.counter,
-            key_index=payer.key_index,
-            payment_id=payment.payment_id,
-        )
+        records.add_proof_use(rows, payer, payment)
 
 
-def _check_proof_unused(work: Work, payment: Payment, payer: Payer) -> None:
+def _check_proof_unused(rows: Rows, payment: Payment, payer: Payer) -> None:
     token_id = str(payer.token_id)
     kind: ProofKind = "tap" if payment.method is Method.TAP else "pay_code"
     assert payer.counter is not None
     assert payer.key_index is not None
     assert payer.key_uses_max is not None
-    if rows.is_proof_used(work, token_id, kind, payer.counter):
+    if records.is_proof_used(rows, payer, payment.method):
         raise proof_seen(kind)
     if kind == "tap":
-        check_counter(payer.counter, rows.highest_atc(work, token_id))
-        check_key_uses(rows.count_key_uses(work, token_id, payer.key_index), payer.key_uses_max)
+        check_counter(payer.counter, records.highest_atc(rows, token_id))
+        check_key_uses(records.count_key_uses(rows, payer), payer.key_uses_max)
 
 
 def _check_agreed(agreed: TransactionData | None, command: Sell, facts: TerminalFacts) -> None:
@@ -147,10 +140,10 @@ def _check_agreed(agreed: TransactionData | None, command: Sell, facts: Terminal
             raise TapMismatch(field=name)
 
 
-def _find(work: Work, payment_id: str) -> Payment | None:
-    if rows.find_reversal(work, payment_id) is not None:
+def _find(rows: Rows, payment_id: str) -> Payment | None:
+    if records.find_reversal(rows, payment_id) is not None:
         raise PaymentReversed
-    return rows.find_payment(work, payment_id)
+    return records.find_payment(rows, payment_id)
 
 
 def _payer(proof: VerifiedProof) -> Payer:

@@ -2,18 +2,48 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import date, datetime
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
 from enum import Enum
 
 from backend.kernel import DomainError, Kind, Words
 from backend.payments.states import Event, State
+from backend.wallet import CODE_B, CODE_C, CODE_D, SPEND
+
+HOLD_TTL = timedelta(days=7)
 
 
 class Method(Enum):
+    """How a payment was agreed to, and with it which check was reached for this payment.
+
+    A tap is a card, no code. A pay code takes the phone's key and its unlocking: two factors,
+    level B. A merchant code with an amount takes the log-in bound to the phone: one, level C;
+    a printed one is static, level D (条码支付业务规范, as in docs/limits.md).
+    """
+
     TAP = "tap"
     PAY_CODE = "pay_code"  # 付款码
-    MERCHANT_CODE = "merchant_code"  # 收款码
+    MERCHANT_CODE = "merchant_code"  # 收款码, made for one bill
+    STATIC_CODE = "static_code"  # 收款码, printed
+
+    @property
+    def checks(self) -> tuple[str, ...]:
+        """The counter of the check that was reached for this payment."""
+        return CHECKS[self]
+
+    @property
+    def counts(self) -> tuple[str, ...]:
+        """All counters of limits a payment is counted in."""
+        return (SPEND, *CHECKS[self])
+
+
+CHECKS: Mapping[Method, tuple[str, ...]] = {
+    Method.TAP: (),
+    Method.PAY_CODE: (CODE_B,),
+    Method.MERCHANT_CODE: (CODE_C,),
+    Method.STATIC_CODE: (CODE_D,),
+}
 
 
 class PaymentUnknown(DomainError):
@@ -193,6 +223,12 @@ class Payment:
     def refundable_fen(self) -> int:
         """What is left of the capture: a refund can never exceed it."""
         return self.captured_fen - self.refunded_fen
+
+    def as_of(self, now: datetime) -> Payment:
+        """The payment as it stands: a hold that has run out is released, job or no job."""
+        if self.state is State.AUTHORISED and self.created_at + HOLD_TTL <= now:
+            return replace(self, state=State.VOIDED)
+        return self
 
     def refund_event(self, amount_fen: int) -> Event:
         """Which event a refund of `amount_fen` is. Raises RefundTooMuch."""

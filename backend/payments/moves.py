@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from datetime import timedelta
+from dataclasses import dataclass, replace
+from datetime import date
 
-from backend.db import Work
-from backend.payments import admission, rows
+from backend.db import Rows
+from backend.kernel import business_date
+from backend.payments import admission, records
 from backend.payments.model import (
+    HOLD_TTL,
+    Method,
     Payer,
     Payment,
     PaymentUnknown,
@@ -19,133 +22,249 @@ from backend.payments.model import (
 from backend.payments.states import Event as Change
 from backend.payments.states import State, TransitionRefused, advance
 from backend.wallet import (
-    Journal,
+    Account,
+    AutoTopUps,
+    Ledger,
+    Transfer,
+    capture_transfer,
+    is_shut,
+    open_case,
+    operation_step,
     payable_account,
     payment_transfer,
+    refund_to_suspense_transfer,
     refund_transfer,
     reversal_transfer,
 )
 
-HOLD_TTL = timedelta(days=7)
 HOLD_EXPIRES = "payment_hold_expires"
 
 
-def settle(work: Work, payment: Payment, payer: Payer, sale: Sell | None) -> Payment:
-    """Lock both accounts, check what may be used once, move the money, write it all down."""
-    journal = Journal(work)
-    payable = payable_account(payment.merchant_id, payment.business_date)
-    journal.open_account(payable)
-    # Everybody who spends from this wallet queues here: the checks below see what is true.
-    journal.accounts((payment.wallet_id, payable.account_id))
-    admission.check_unused(work, payment, payer, sale)
-    transfer = payment_transfer(
-        payment.payment_id,
-        payment.wallet_id,
-        payable.account_id,
-        payment.amount_fen,
-        payment.shop_name,
-    )
-    if sale is None or sale.capture:
-        after = journal.post(transfer)
-        payment = replace(payment, state=State.CAPTURED, captured_fen=payment.amount_fen)
-    else:
-        expires_at = work.now + HOLD_TTL
-        after = journal.hold(payment.payment_id, transfer.legs[0], expires_at)
-        work.tell(HOLD_EXPIRES, due_at=expires_at, payment_id=payment.payment_id)
-    payment = replace(payment, balance_fen=after[payment.wallet_id].available_fen)
-    rows.add_payment(work, payment)
-    admission.use_up(work, payment, payer, sale)
-    return payment
+@dataclass(frozen=True, slots=True)
+class Moves:
+    """Each method is what follows when nothing speaks against it any more."""
 
+    ledger: Ledger
+    automatic: AutoTopUps | None = None
 
-def capture(work: Work, payment: Payment) -> Payment:
-    """Post the hold to the merchant's day that is open now: that of the hold may be paid out."""
-    journal = Journal(work)
-    payable = payable_account(payment.merchant_id, journal.day())
-    journal.open_account(payable)
-    transfer = payment_transfer(
-        payment.payment_id,
-        payment.wallet_id,
-        payable.account_id,
-        payment.captured_fen,
-        payment.shop_name,
-    )
-    after = journal.post_hold(payment.payment_id, transfer)
-    balance_fen = after[payment.wallet_id].available_fen
-    return replace(payment, business_date=journal.day(), balance_fen=balance_fen)
-
-
-def refund(work: Work, payment: Payment, state: State, command: RefundPayment) -> Refund:
-    """Give part or all back, at the cost of the merchant's day that is open now."""
-    journal = Journal(work)
-    payable = payable_account(payment.merchant_id, journal.day())
-    journal.open_account(payable)
-    journal.post(
-        refund_transfer(
-            command.refund_id,
-            payment.payment_id,
-            wallet_id=payment.wallet_id,
-            payable_id=payable.account_id,
-            amount_fen=command.amount_fen,
-            memo=payment.shop_name,
+    def need_sale(
+        self, rows: Rows, payer: Payer, merchant_id: str, method: Method, sale: Sell | None
+    ) -> None:
+        """Want what `settle` reads."""
+        payable = payable_account(merchant_id, business_date(rows.now)).account_id
+        self.ledger.need(
+            rows, (payer.wallet_id, payable), counted=payer.wallet_id, counts=method.counts
         )
-    )
-    refunded = replace(payment, state=state, refunded_fen=payment.refunded_fen + command.amount_fen)
-    rows.save_payment(work, refunded)
-    refund = Refund(
-        refund_id=command.refund_id,
-        payment_id=payment.payment_id,
-        amount_fen=command.amount_fen,
-        state="posted",
-        business_date=journal.day(),
-        created_at=work.now,
-        remaining_fen=refunded.refundable_fen,
-    )
-    rows.add_refund(work, refund, command.reason)
-    return refund
+        records.want_unused(rows, payer, method, sale)
+        if self.automatic is not None:
+            self.automatic.need(rows, payer.wallet_id)
 
+    def need_payment(self, rows: Rows, payment_id: str) -> bool:
+        """Want a payment, then what its capture, refund or reversal reads."""
+        records.want_payment(rows, payment_id)
+        if self.ledger.need_hold(rows, payment_id):
+            return True
+        payment = records.find_payment(rows, payment_id)
+        if payment is not None:
+            if payment.bill_number:
+                records.want_bill(rows, payment.shop_id, payment.bill_number)
+            today = payable_account(payment.merchant_id, business_date(rows.now)).account_id
+            wallet_id, counts = payment.wallet_id, payment.method.counts
+            self.ledger.need(rows, (wallet_id, today), counted=wallet_id, counts=counts)
+        return False
 
-def reverse(work: Work, payment: Payment) -> None:
-    """Take a payment back whole, the same day; its bill may be paid again."""
-    state = advance(payment.state, Change.REVERSE)
-    if payment.state is State.AUTHORISED:
-        void(work, payment, state)
-        return
-    journal = Journal(work)
-    if journal.day() != payment.business_date:
-        # Yesterday's books are with settlement: what is left is an ordinary refund.
-        raise TransitionRefused(state=payment.state.value, event=Change.REVERSE.value)
-    payable = payable_account(payment.merchant_id, payment.business_date)
-    journal.post(
-        reversal_transfer(
+    def need_refund(self, rows: Rows, command: RefundPayment) -> bool:
+        """Want a payment and what its refund reads."""
+        records.want_refund(rows, command.refund_id, command.payment_id)
+        self.ledger.need_id(rows, command.refund_id)
+        return self.need_payment(rows, command.payment_id)
+
+    def settle(self, rows: Rows, payment: Payment, payer: Payer, sale: Sell | None) -> Payment:
+        """Check what may be used once, move the money, write it all down."""
+        admission.check_unused(rows, payment, payer, sale)
+        payable_id = self._open_payable(rows, payment.merchant_id, payment.business_date)
+        transfer = payment_transfer(
             payment.payment_id,
             payment.wallet_id,
-            payable.account_id,
+            payable_id,
+            payment.amount_fen,
+            payment.shop_name,
+            checks=payment.method.checks,
+        )
+        is_captured = sale is None or sale.capture
+        if is_captured:
+            after = self.ledger.post(rows, transfer)
+        else:
+            after = self._hold(rows, payment, transfer)
+        payment = replace(
+            payment,
+            state=State.CAPTURED if is_captured else State.AUTHORISED,
+            captured_fen=payment.amount_fen if is_captured else 0,
+            balance_fen=after[payment.wallet_id].available_fen,
+        )
+        if self.automatic is not None:
+            self.automatic.after_spending(rows, payment.wallet_id, payment.payment_id)
+        records.add_payment(rows, payment)
+        admission.use_up(rows, payment, payer, sale)
+        return payment
+
+    def _hold(self, rows: Rows, payment: Payment, transfer: Transfer) -> dict[str, Account]:
+        expires_at = rows.now + HOLD_TTL
+        rows.tell(HOLD_EXPIRES, due_at=expires_at, payment_id=payment.payment_id)
+        return self.ledger.hold(
+            rows,
+            payment.payment_id,
+            transfer.legs[0],
+            expires_at=expires_at,
+            counts=transfer.counts,
+        )
+
+    def capture(self, rows: Rows, payment: Payment) -> Payment:
+        """Post the hold to the merchant's day that is open now: that of the hold may be paid."""
+        today = business_date(rows.now)
+        payable_id = self._open_payable(rows, payment.merchant_id, today)
+        transfer = capture_transfer(
+            payment.payment_id,
+            payment.wallet_id,
+            payable_id,
             payment.captured_fen,
             payment.shop_name,
-        ),
-        # The wallet's own money comes home: a ceiling reached since the sale cannot keep it out.
-        checked=(),
-    )
-    taken_back = replace(payment, state=state, refunded_fen=payment.captured_fen)
-    rows.save_payment(work, taken_back)
-    rows.free_bill(work, payment.payment_id, payment.shop_id, payment.bill_number)
+        )
+        after = self.ledger.post_hold(rows, payment.payment_id, transfer)
+        balance_fen = after[payment.wallet_id].available_fen
+        captured = replace(payment, business_date=today, balance_fen=balance_fen)
+        records.save_payment(rows, captured)
+        return captured
+
+    def refund(self, rows: Rows, payment: Payment, state: State, command: RefundPayment) -> Refund:
+        """Give part or all back, at the cost of the merchant's day that is open now."""
+        today = business_date(rows.now)
+        payable_id = self._open_payable(rows, payment.merchant_id, today)
+        transfer = self._back(
+            rows,
+            payment,
+            refund_id=command.refund_id,
+            payable_id=payable_id,
+            amount_fen=command.amount_fen,
+            reason=command.reason,
+        )
+        # The wallet's own money comes home: a ceiling reached since cannot keep it out.
+        self.ledger.post(rows, transfer, with_ceilings=False)
+        refunded_fen = payment.refunded_fen + command.amount_fen
+        refunded = replace(payment, state=state, refunded_fen=refunded_fen)
+        records.save_payment(rows, refunded)
+        refund = Refund(
+            refund_id=command.refund_id,
+            payment_id=payment.payment_id,
+            amount_fen=command.amount_fen,
+            state="posted",
+            business_date=today,
+            created_at=rows.now,
+            remaining_fen=refunded.refundable_fen,
+        )
+        records.add_refund(rows, refund, command.reason)
+        return refund
+
+    def reverse(self, rows: Rows, payment: Payment) -> None:
+        """Take a payment back whole, the same day; its bill may be paid again."""
+        state = advance(payment.state, Change.REVERSE)
+        if payment.state is State.AUTHORISED:
+            self.void(rows, payment, state)
+            return
+        if business_date(rows.now) != payment.business_date:
+            # Yesterday's books are with settlement: what is left is an ordinary refund.
+            raise TransitionRefused(state=payment.state.value, event=Change.REVERSE.value)
+        transfer = self._taken_back(rows, payment)
+        # A hold of yesterday, captured today, was counted yesterday.
+        counted_on = business_date(payment.created_at)
+        self.ledger.post(rows, transfer, checked=(), counted_on=counted_on)
+        taken_back = replace(payment, state=state, refunded_fen=payment.captured_fen)
+        records.save_payment(rows, taken_back)
+        records.free_bill(rows, payment)
+
+    def void(self, rows: Rows, payment: Payment, state: State) -> Payment:
+        """Release the hold."""
+        after = self.ledger.void_hold(rows, payment.payment_id)
+        balance_fen = after[payment.wallet_id].available_fen
+        voided = replace(payment, state=state, balance_fen=balance_fen)
+        records.save_payment(rows, voided)
+        records.free_bill(rows, voided)
+        return voided
+
+    def write_down_expiry(self, rows: Rows, payment: Payment) -> None:
+        """The hold has run out: it counts no more since then, now the rows say so too."""
+        account = self.ledger.find_account(rows, payment.wallet_id)
+        balance_fen = payment.balance_fen if account is None else account.available_fen
+        records.save_payment(rows, replace(payment, balance_fen=balance_fen))
+
+    def _back(
+        self,
+        rows: Rows,
+        payment: Payment,
+        *,
+        refund_id: str,
+        payable_id: str,
+        amount_fen: int,
+        reason: str,
+    ) -> Transfer:
+        """A refund to its wallet; where that is closed, to a case that waits for its owner."""
+        if not is_shut(rows, self.ledger, payment.wallet_id):
+            return refund_transfer(
+                refund_id,
+                payment.payment_id,
+                wallet_id=payment.wallet_id,
+                payable_id=payable_id,
+                amount_fen=amount_fen,
+                memo=payment.shop_name,
+            )
+        case_id = open_case(
+            rows,
+            self.ledger,
+            wallet_id=payment.wallet_id,
+            person_id=payment.person_id,
+            operation_id=refund_id,
+            amount_fen=amount_fen,
+            reason=reason or payment.shop_name,
+        )
+        return refund_to_suspense_transfer(
+            refund_id,
+            payment.payment_id,
+            case_id=case_id,
+            payable_id=payable_id,
+            amount_fen=amount_fen,
+            memo=payment.shop_name,
+        )
+
+    def _taken_back(self, rows: Rows, payment: Payment) -> Transfer:
+        """A reversal to its wallet; where that was closed since, to a case as a refund is."""
+        payable_id = self._open_payable(rows, payment.merchant_id, payment.business_date)
+        fen, memo = payment.captured_fen, payment.shop_name
+        if not is_shut(rows, self.ledger, payment.wallet_id):
+            checks = payment.method.checks
+            return reversal_transfer(
+                payment.payment_id, payment.wallet_id, payable_id, fen, memo, checks=checks
+            )
+        into_case = self._back(
+            rows,
+            payment,
+            refund_id=operation_step(payment.payment_id, "reversal"),
+            payable_id=payable_id,
+            amount_fen=fen,
+            reason="",
+        )
+        return replace(into_case, code="reversal")
+
+    def _open_payable(self, rows: Rows, merchant_id: str, day: date) -> str:
+        payable = payable_account(merchant_id, day)
+        self.ledger.open_account(rows, payable)
+        return payable.account_id
 
 
-def reverse_unseen(work: Work, payment_id: str, terminal_id: str) -> Reversal:
+def reverse_unseen(rows: Rows, payment_id: str, terminal_id: str) -> Reversal:
     """Remember the reversal of a payment that never arrived: a late one finds it."""
-    known = rows.find_reversal(work, payment_id)
+    known = records.find_reversal(rows, payment_id)
     if known is None:
-        rows.add_reversal(work, payment_id, terminal_id)
+        records.add_reversal(rows, payment_id, terminal_id)
     elif known != terminal_id:
         raise PaymentUnknown
     return Reversal(payment_id)
-
-
-def void(work: Work, payment: Payment, state: State) -> Payment:
-    """Release the hold."""
-    after = Journal(work).void_hold(payment.payment_id)
-    balance_fen = after[payment.wallet_id].available_fen
-    voided = replace(payment, state=state, balance_fen=balance_fen)
-    rows.save_payment(work, voided)
-    return voided

@@ -13,6 +13,7 @@ Refusals = tuple[type[DomainError], ...]
 MONEY: Refusals = (
     AmountOutOfRange,
     wallet.InsufficientFunds,
+    wallet.LimitExceeded,
     wallet.AccountFrozen,
     wallet.AccountClosed,
     model.PaymentExists,
@@ -64,5 +65,4 @@ REFUND_REFUSALS: Refusals = (
     model.RefundTooMuch,
     model.RefundExists,
     TransitionRefused,
-    wallet.AccountClosed,
 )

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TypeVar
 
-from backend.db import Event, Operation, Units, Which, Work
-from backend.kernel import ANY_AMOUNT, AmountRange, DomainError, check_id
-from backend.merchants import MerchantCodes, Merchants, TerminalFacts
-from backend.payments import admission, moves, rows
+from backend.db import Decide, Event, Operation, Rows, Units, Which
+from backend.kernel import ANY_AMOUNT, AmountRange, DomainError, business_date, check_id
+from backend.merchants import MerchantCodeRead, MerchantCodes, Merchants, TerminalFacts
+from backend.payments import admission, records
 from backend.payments.guessing import GuessLimit
 from backend.payments.model import (
     AmountMismatch,
@@ -29,21 +30,24 @@ from backend.payments.model import (
     Tap,
     masked,
 )
+from backend.payments.moves import Moves, reverse_unseen
 from backend.payments.states import Event as Change
 from backend.payments.states import State, advance
 from backend.virtual_card import PayCodeAltered, PayCodeUnknown, TapVerifier
 from backend.wallet import (
     AccountClosed,
     AccountFrozen,
+    AutoTopUps,
     InsufficientFunds,
-    Journal,
+    Ledger,
+    LimitExceeded,
     Wallets,
 )
 
 T = TypeVar("T")
 
 # What the wallet itself says no to: the proof shown is used up all the same.
-WALLET_REFUSALS = (InsufficientFunds, AccountFrozen, AccountClosed)
+WALLET_REFUSALS = (InsufficientFunds, LimitExceeded, AccountFrozen, AccountClosed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +55,18 @@ class Payments:
     """Commands and questions of terminals, merchants and citizens."""
 
     units: Units
+    ledger: Ledger
     verifier: TapVerifier
     merchants: Merchants
     merchant_codes: MerchantCodes
     wallets: Wallets
     amounts: AmountRange = ANY_AMOUNT
     guesses: GuessLimit = field(default_factory=GuessLimit)
+    automatic: AutoTopUps | None = None
+    moves: Moves = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "moves", Moves(self.ledger, self.automatic))
 
     def sell(self, command: Sell, operation: Operation) -> Payment:
         """A tap or a pay code at a terminal: hold the amount, and post it when `capture`.
@@ -75,24 +85,30 @@ class Payments:
             facts.terminal_number,
         )
 
-        def decide(work: Work) -> Payment | DomainError:
-            rows.lock_id(work, command.payment_id)
-            if known := admission.find_same(work, command):
+        method = Method.TAP if isinstance(command.proof, Tap) else Method.PAY_CODE
+
+        def needs(rows: Rows) -> bool:
+            records.want_payment(rows, command.payment_id)
+            if isinstance(payer, Payer):
+                self.moves.need_sale(rows, payer, facts.merchant_id, method, command)
+            return False
+
+        def decide(rows: Rows) -> Payment | DomainError:
+            if known := admission.find_same(rows, command):
                 return known
             self.amounts.check(command.amount_fen)
-            payment = self._draft(work, command.payment_id, command.amount_fen, payee, _out(payer))
-            payment = replace(
-                payment,
-                method=Method.TAP if isinstance(command.proof, Tap) else Method.PAY_CODE,
-                register_reference=command.register_reference,
-            )
+            found = _out(payer)
+            payment = _draft(rows, command, method, payee, found)
+            payment = replace(payment, register_reference=command.register_reference)
+            mark = rows.mark()
             try:
-                return moves.settle(work, payment, _out(payer), command)
+                return self.moves.settle(rows, payment, found, command)
             except WALLET_REFUSALS as refusal:
-                admission.use_up_proof(work, payment, _out(payer))
+                rows.undo(mark)
+                admission.use_up_proof(rows, payment, found)
                 return refusal
 
-        return self.units.once(Which.LEDGER, operation, decide)
+        return self.units.decide(Which.LEDGER, Decide(needs, decide), operation)
 
     def pay_merchant_code(self, command: PayMerchantCode, operation: Operation) -> Payment:
         """A citizen pays what a merchant code asks for.
@@ -101,25 +117,36 @@ class Payments:
         what the ledger refuses.
         """
         asked = _attempt(lambda: self.merchant_codes.read(command.merchant_code))
-        wallet = _attempt(lambda: self.wallets.get(command.wallet_id, command.person_id))
+        payer = Payer(command.wallet_id, command.person_id)
 
-        def decide(work: Work) -> Payment:
-            rows.lock_id(work, command.payment_id)
-            if known := admission.find_same_link(work, command):
+        def needs(rows: Rows) -> bool:
+            records.want_payment(rows, command.payment_id)
+            self.wallets.want(rows, payer.wallet_id)
+            if isinstance(asked, DomainError):
+                return False
+            self.moves.need_sale(rows, payer, asked.merchant.merchant_id, _method(asked), None)
+            if asked.bill_number:
+                records.want_bill(rows, asked.shop.shop_id, asked.bill_number)
+            return False
+
+        def decide(rows: Rows) -> Payment:
+            if known := admission.find_same_link(rows, command):
                 return known
             self.amounts.check(command.amount_fen)
-            code, payer = _out(asked), Payer(_out(wallet).wallet_id, command.person_id)
+            code = _out(asked)
+            self.wallets.check_owner(rows, payer.wallet_id, payer.person_id)
             if code.amount_fen not in (None, command.amount_fen):
                 raise AmountMismatch(expected_fen=code.amount_fen)
             merchant, shop = code.merchant, code.shop
             payee = Payee(
                 merchant.merchant_id, merchant.name, shop.shop_id, shop.name, code.terminal_id, None
             )
-            payment = self._draft(work, command.payment_id, command.amount_fen, payee, payer)
-            payment = replace(payment, method=Method.MERCHANT_CODE, bill_number=code.bill_number)
-            return moves.settle(work, payment, payer, None)
+            payment = _draft(rows, command, _method(code), payee, payer)
+            if code.bill_number is not None:
+                payment = replace(payment, bill_number=code.bill_number)
+            return self.moves.settle(rows, payment, payer, None)
 
-        return self.units.once(Which.LEDGER, operation, decide)
+        return self.units.decide(Which.LEDGER, Decide(needs, decide), operation)
 
     def _require_active(self, owner: Owner) -> None:
         """A terminal that was suspended a moment ago may not go on with its last token."""
@@ -132,40 +159,39 @@ class Payments:
         """Post an authorised payment, whole or in part; the rest of the hold is released."""
         self._require_active(owner)
 
-        def decide(work: Work) -> Payment:
-            payment = _get_owned(work, payment_id, owner)
+        def decide(rows: Rows) -> Payment:
+            payment = _get_owned(rows, payment_id, owner)
             state = advance(payment.state, Change.CAPTURE)
             wanted = payment.amount_fen if amount_fen is None else amount_fen
             if wanted > payment.amount_fen:
                 raise CaptureTooMuch(amount_fen=payment.amount_fen)
-            captured = moves.capture(work, replace(payment, state=state, captured_fen=wanted))
-            rows.save_payment(work, captured)
-            return captured
+            return self.moves.capture(rows, replace(payment, state=state, captured_fen=wanted))
 
-        return self.units.once(Which.LEDGER, operation, decide)
+        return self._decide_about(payment_id, decide, operation)
 
     def void(self, payment_id: str, owner: Owner, operation: Operation) -> Payment:
         """Release an authorised payment."""
         self._require_active(owner)
 
-        def decide(work: Work) -> Payment:
-            payment = _get_owned(work, payment_id, owner)
-            return moves.void(work, payment, advance(payment.state, Change.VOID))
+        def decide(rows: Rows) -> Payment:
+            payment = _get_owned(rows, payment_id, owner)
+            return self.moves.void(rows, payment, advance(payment.state, Change.VOID))
 
-        return self.units.once(Which.LEDGER, operation, decide)
+        return self._decide_about(payment_id, decide, operation)
 
     def refund(self, command: RefundPayment, owner: Owner, operation: Operation) -> Refund:
         """Give part or all back. Raises RefundTooMuch, RefundExists, TransitionRefused."""
         self._require_active(owner)
 
-        def decide(work: Work) -> Refund:
-            payment = _get_owned(work, command.payment_id, owner)
-            if known := admission.find_same_refund(work, command):
+        def decide(rows: Rows) -> Refund:
+            payment = _get_owned(rows, command.payment_id, owner)
+            if known := admission.find_same_refund(rows, self.ledger, command):
                 return known
             state = advance(payment.state, payment.refund_event(command.amount_fen))
-            return moves.refund(work, payment, state, command)
+            return self.moves.refund(rows, payment, state, command)
 
-        return self.units.once(Which.LEDGER, operation, decide)
+        needs = partial(self.moves.need_refund, command=command)
+        return self.units.decide(Which.LEDGER, Decide(needs, decide), operation)
 
     def reverse(self, payment_id: str, owner: Owner, operation: Operation) -> Reversal:
         """Take a payment back whose outcome was lost; if it never arrived, it never will.
@@ -175,23 +201,22 @@ class Payments:
         check_id(payment_id, "pay")
         self._require_active(owner)
 
-        def decide(work: Work) -> Reversal:
-            rows.lock_id(work, payment_id)
-            payment = rows.find_payment(work, payment_id, locked=True)
+        def decide(rows: Rows) -> Reversal:
+            payment = records.find_payment(rows, payment_id)
             if payment is None:
-                return moves.reverse_unseen(work, payment_id, str(owner.terminal_id))
+                return reverse_unseen(rows, payment_id, str(owner.terminal_id))
             if not _is_owner(payment, owner):
                 raise PaymentUnknown
             if payment.state is not State.REVERSED:
-                moves.reverse(work, payment)
+                self.moves.reverse(rows, payment)
             return Reversal(payment_id)
 
-        return self.units.once(Which.LEDGER, operation, decide)
+        return self._decide_about(payment_id, decide, operation)
 
     def get(self, payment_id: str, owner: Owner) -> Payment:
         """The terminal's or merchant's payment. Raises PaymentUnknown."""
         with self.units.read(Which.LEDGER) as work:
-            payment = rows.find_payment(work, payment_id)
+            payment = records.find_payment(work.rows, payment_id)
         if payment is None or not _is_owner(payment, owner):
             raise PaymentUnknown
         return payment
@@ -199,7 +224,7 @@ class Payments:
     def get_mine(self, payment_id: str, person_id: str) -> Payment:
         """The citizen's payment. Raises PaymentUnknown."""
         with self.units.read(Which.LEDGER) as work:
-            payment = rows.find_payment(work, payment_id)
+            payment = records.find_payment(work.rows, payment_id)
         if payment is None or payment.person_id != person_id:
             raise PaymentUnknown
         return payment
@@ -207,16 +232,28 @@ class Payments:
     def find_by_bill(self, bill_number: str, shop_id: str) -> list[Payment]:
         """The payment that paid a bill of this shop, if any."""
         with self.units.read(Which.LEDGER) as work:
-            payment_id = rows.find_paid_bill(work, shop_id, bill_number)
-            payment = rows.find_payment(work, payment_id) if payment_id else None
+            payment_id = records.find_paid_bill(work.rows, shop_id, bill_number)
+            payment = records.find_payment(work.rows, payment_id) if payment_id else None
         return [payment] if payment else []
 
     def expire_hold(self, event: Event) -> None:
-        """Outbox: void a payment that was authorised and never captured."""
-        with self.units.write(Which.LEDGER) as work:
-            payment = rows.find_payment(work, str(event.payload["payment_id"]), locked=True)
-            if payment is not None and payment.state is State.AUTHORISED:
-                moves.void(work, payment, advance(payment.state, Change.VOID))
+        """Outbox: write down that a payment was authorised and never captured."""
+        payment_id = str(event.payload["payment_id"])
+
+        def decide(rows: Rows) -> None:
+            payment = records.find_payment(rows, payment_id)
+            if payment is not None and payment.state is State.VOIDED:
+                self.moves.write_down_expiry(rows, payment)
+
+        self._decide_about(payment_id, decide, None)
+
+    def _decide_about(
+        self, payment_id: str, decide: Callable[[Rows], T], operation: Operation | None
+    ) -> T:
+        def needs(rows: Rows) -> bool:
+            return self.moves.need_payment(rows, payment_id)
+
+        return self.units.decide(Which.LEDGER, Decide(needs, decide), operation)
 
     def _verify(self, command: Sell, facts: TerminalFacts) -> Payer:
         """Who pays, unless this terminal has been guessing."""
@@ -228,31 +265,32 @@ class Payments:
             self.guesses.count(command.terminal_id)
             raise
 
-    def _draft(
-        self, work: Work, payment_id: str, amount_fen: int, payee: Payee, payer: Payer
-    ) -> Payment:
-        return Payment(
-            payment_id=payment_id,
-            state=State.AUTHORISED,
-            amount_fen=amount_fen,
-            captured_fen=0,
-            refunded_fen=0,
-            method=Method.TAP,
-            merchant_id=payee.merchant_id,
-            merchant_name=payee.merchant_name,
-            shop_id=payee.shop_id,
-            shop_name=payee.shop_name,
-            terminal_id=payee.terminal_id,
-            terminal_number=payee.terminal_number,
-            wallet_id=payer.wallet_id,
-            person_id=payer.person_id,
-            token_number_masked=masked(payer.token_number),
-            balance_fen=None,
-            business_date=Journal(work).day(),
-            created_at=work.now,
-            bill_number=None,
-            register_reference=None,
-        )
+
+def _draft(
+    rows: Rows, command: Sell | PayMerchantCode, method: Method, payee: Payee, payer: Payer
+) -> Payment:
+    return Payment(
+        payment_id=command.payment_id,
+        state=State.AUTHORISED,
+        amount_fen=command.amount_fen,
+        captured_fen=0,
+        refunded_fen=0,
+        method=method,
+        merchant_id=payee.merchant_id,
+        merchant_name=payee.merchant_name,
+        shop_id=payee.shop_id,
+        shop_name=payee.shop_name,
+        terminal_id=payee.terminal_id,
+        terminal_number=payee.terminal_number,
+        wallet_id=payer.wallet_id,
+        person_id=payer.person_id,
+        token_number_masked=masked(payer.token_number),
+        balance_fen=None,
+        business_date=business_date(rows.now),
+        created_at=rows.now,
+        bill_number=None,
+        register_reference=None,
+    )
 
 
 def _attempt(ask: Callable[[], T]) -> T | DomainError:
@@ -269,8 +307,12 @@ def _out(outcome: T | DomainError) -> T:
     return outcome
 
 
-def _get_owned(work: Work, payment_id: str, owner: Owner) -> Payment:
-    payment = rows.find_payment(work, payment_id, locked=True)
+def _method(code: MerchantCodeRead) -> Method:
+    return Method.STATIC_CODE if code.amount_fen is None else Method.MERCHANT_CODE
+
+
+def _get_owned(rows: Rows, payment_id: str, owner: Owner) -> Payment:
+    payment = records.find_payment(rows, payment_id)
     if payment is None or not _is_owner(payment, owner):
         raise PaymentUnknown
     return payment

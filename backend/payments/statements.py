@@ -9,7 +9,7 @@ from sqlalchemy import select
 
 from backend.db import Units, Which, Work
 from backend.payments.tables import payment
-from backend.wallet import Journal, payable_account
+from backend.wallet import payable_account, reading
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +59,9 @@ class Statements:
         account_id = payable_account(merchant_id, day).account_id
         before = int(after) if after and after.isdecimal() and len(after) < 19 else None
         with self.units.read(Which.LEDGER) as work:
-            journal = Journal(work)
-            lines = journal.lines(account_id, limit=limit + 1, before_line=before)
+            lines = reading.lines(work, account_id, limit=limit + 1, before_line=before)
             places = _terminals(work, [one.linked_to or one.operation_id for one in lines])
-            counted = journal.count_by_code(account_id)
+            counted = reading.count_by_code(work, account_id)
         sales = counted.get("payment", (0, 0))
         back = [counted.get(code, (0, 0)) for code in ("refund", "reversal")]
         totals = StatementTotals(

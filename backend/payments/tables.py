@@ -41,6 +41,7 @@ payment = Table(
     CheckConstraint("captured_fen >= 0 AND captured_fen <= amount_fen", name="captured"),
     CheckConstraint("refunded_fen >= 0 AND refunded_fen <= captured_fen", name="refunded"),
     Index(None, "shop_id", "bill_number"),
+    info={"citus": "payment_id", "lock": "own"},
 )
 
 refund = Table(
@@ -55,6 +56,7 @@ refund = Table(
     Column("created_at", Utc, nullable=False),
     CheckConstraint("amount_fen > 0", name="amount_positive"),
     CheckConstraint("remaining_fen >= 0", name="remaining"),
+    info={"citus": "payment_id"},
 )
 
 # A tap's counter or a code's time step: its row is the proof that it was used, once.
@@ -67,7 +69,26 @@ proof_use = Table(
     Column("key_index", BigInteger, nullable=False),
     Column("payment_id", String(40), nullable=False),
     Column("used_at", Utc, nullable=False),
-    Index(None, "token_id", "kind", "key_index"),
+    info={"citus": "token_id"},
+)
+
+# What taps of a token must rise above and stay below; held by every proof of the token.
+token_use = Table(
+    "token_use",
+    ledger_metadata,
+    Column("token_id", String(40), primary_key=True),
+    Column("atc_highest", BigInteger),  # null: only pay codes so far
+    info={"citus": "token_id", "lock": "own"},
+)
+
+key_use = Table(
+    "key_use",
+    ledger_metadata,
+    Column("token_id", String(40), primary_key=True),
+    Column("key_index", BigInteger, primary_key=True),
+    Column("taps", BigInteger, nullable=False),
+    CheckConstraint("taps > 0", name="taps_positive"),
+    info={"citus": "token_id"},
 )
 
 # The identity of a sale at its terminal: an upload repeated for ever never charges twice.
@@ -78,6 +99,7 @@ terminal_sale = Table(
     Column("terminal_counter", BigInteger, primary_key=True),
     Column("payment_id", String(40), nullable=False),
     CheckConstraint("terminal_counter > 0", name="counter_positive"),
+    info={"citus": "terminal_id", "lock": "own"},
 )
 
 # A reversal that may have come before its payment: the late payment finds it and is refused.
@@ -87,6 +109,7 @@ reversal = Table(
     Column("payment_id", String(40), primary_key=True),
     Column("terminal_id", String(40), nullable=False),
     Column("reversed_at", Utc, nullable=False),
+    info={"citus": "payment_id"},
 )
 
 # One bill is paid once: the shop's number for it is the key.
@@ -96,4 +119,5 @@ paid_bill = Table(
     Column("shop_id", String(40), primary_key=True),
     Column("bill_number", String(25), primary_key=True),
     Column("payment_id", String(40), nullable=False),
+    info={"citus": "shop_id", "lock": "own"},
 )

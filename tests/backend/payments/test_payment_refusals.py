@@ -25,7 +25,7 @@ from card_protocol.mobile_card import (
     TransactionType,
     luhn_check_digit,
 )
-from tests.simulation.books import dump
+from tests.simulation.books import USED_UP, dump
 from tests.simulation.money_world import Citizen, World, join, operation
 
 FEN = 500
@@ -226,7 +226,7 @@ def test_a_wallet_that_may_not_pay(
     world.set_state(citizen.wallet_id, state)
     tap, shown = citizen.card.tap(till, FEN), citizen.card.pay_code(world.clock.now())
     for proof, seen in ((tap, "atc_seen"), (shown, "pay_code_used")):
-        assert refused(world, till, proof, but=("proof_use",)).code == code
+        assert refused(world, till, proof, but=USED_UP).code == code
         assert refused(world, till, proof).code == seen
     world.set_state(citizen.wallet_id, AccountState.OPEN)
     assert refused(world, till, tap).code == "atc_seen"

@@ -22,7 +22,7 @@ from backend.payments.model import (
 )
 from backend.payments.states import State
 from backend.wallet import InsufficientFunds, WalletUnknown
-from tests.simulation.books import dump
+from tests.simulation.books import USED_UP, dump
 from tests.simulation.money_world import Citizen, World, operation, owner_of
 
 
@@ -57,13 +57,25 @@ def test_the_last_fen_can_be_spent_and_not_one_more(
     world: World, till: TerminalFacts, citizen: Citizen
 ) -> None:
     world.tap_sale(till, citizen, 1)
-    before = dump(world.units, but=("answer", "proof_use"))
+    before = dump(world.units, but=USED_UP)
     with pytest.raises(InsufficientFunds) as refusal:
         world.tap_sale(till, citizen, 10_000)
     assert refusal.value.data["short_by_fen"] == 1
     assert refusal.value.data["balance_fen"] == 9_999
-    assert dump(world.units, but=("answer", "proof_use")) == before
+    assert dump(world.units, but=USED_UP) == before
     assert world.tap_sale(till, citizen, 9_999).balance_fen == 0
+
+
+def test_a_refused_first_sale_of_the_day_leaves_nothing_but_the_used_proof(
+    world: World, till: TerminalFacts, citizen: Citizen
+) -> None:
+    """Goal: no account is opened for a merchant's day on which nothing was sold."""
+    before = dump(world.units, but=USED_UP)
+    with pytest.raises(InsufficientFunds):
+        world.tap_sale(till, citizen, 10_001)
+    with pytest.raises(InsufficientFunds):
+        world.tap_sale(till, citizen, 10_001, capture=False)
+    assert dump(world.units, but=USED_UP) == before
 
 
 # --- the same sale again ------------------------------------------------------------------------
@@ -135,7 +147,7 @@ def test_a_static_code_is_paid_as_often_as_citizens_like(
     content = world.codes.make_for_shop(till.shop_id).content
     for fen in (100, 200, 100):
         payment = world.pay_code_of(citizen, content, fen)
-        assert (payment.method, payment.terminal_id) == (Method.MERCHANT_CODE, None)
+        assert (payment.method, payment.terminal_id) == (Method.STATIC_CODE, None)
     assert world.balance(citizen) == (9_600, 9_600)
     assert world.payable_fen(till.merchant_id) == 400
 
@@ -144,6 +156,7 @@ def test_a_bill_is_paid_once(world: World, till: TerminalFacts, citizen: Citizen
     content = code(world, till, "B1", 2_000)
     assert world.sales.find_by_bill("B1", till.shop_id) == []
     paid = world.pay_code_of(citizen, content, 2_000)
+    assert paid.method is Method.MERCHANT_CODE
     assert (paid.bill_number, paid.terminal_id) == ("B1", till.terminal_id)
     assert world.sales.find_by_bill("B1", till.shop_id) == [paid]
     other = world.citizen(5_000)
