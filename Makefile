@@ -7,10 +7,10 @@ PACKAGES := $(wildcard card_protocol hce sdk_mobile reader_bridge backend tools 
 WORKERS ?= 2
 PYTEST_ARGS ?=
 
-.PHONY: help run test check format story migrate lock bench-tap clean setup setup-dev
+.PHONY: help run test check format story migrate lock bench-tap bench-ledger bench-payments chaos clean setup setup-dev
 
 help: ## say what can be made (this list)
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup:
 	@scripts/setup
@@ -47,6 +47,15 @@ lock: setup ## resolve requirements*.in into requirements*.txt
 
 bench-tap: setup ## 200 taps at the PC/SC terminal, card answer to printed receipt
 	@$(PYTHON) -m tools.bench_tap
+
+bench-ledger: setup-dev ## postings over pgbench, under a minute; LONG=1 has 10^7 accounts
+	@$(PYTHON) -m tools.benches.ledger $(if $(LONG),--long)
+
+bench-payments: setup-dev ## payments over HTTP against their peers, under a minute; LONG=1 has longer rounds
+	@$(PYTHON) -m tools.benches.payments $(if $(LONG),--long)
+
+chaos: setup-dev ## kill -9, storms, full disks: half an hour; SEED=… plays a run again, ONLY=workers a part
+	@$(PYTHON) -m tools.chaos $(if $(SEED),--seed $(SEED)) $(if $(ONLY),--only $(ONLY))
 
 clean: ## remove databases, caches and the environment
 	rm -rf .venv var .mypy_cache .ruff_cache .hypothesis .import_linter_cache

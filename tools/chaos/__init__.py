@@ -1,0 +1,1 @@
+"""What kills, starves and floods a running city, and what must be true afterwards."""
