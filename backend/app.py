@@ -12,12 +12,12 @@ from flask import Flask
 from flask_smorest import Blueprint
 
 from backend import identity, merchants, payments, portal, staff, virtual_card, wallet
-from backend.config import Config
+from backend.config import Config, ConfigInvalid
 from backend.db import Databases, OutboxWorker, Units, Which, open_databases
 from backend.db.migrate import upgrade
 from backend.db.outbox import Consumer
 from backend.identity import api as identity_api
-from backend.kernel import AmountRange, Clock, SystemClock, Words, business_date
+from backend.kernel import AmountRange, Clock, SystemClock, Words
 from backend.keys import KeyRef, Keys, SoftwareKeys
 from backend.merchants import api as merchants_api
 from backend.payments import api as payments_api
@@ -26,10 +26,20 @@ from backend.portal import api as portal_api
 from backend.staff import api as staff_api
 from backend.virtual_card import api as virtual_card_api
 from backend.wallet import api as wallet_api
+from backend.wallet import life
 from backend.wallet.bank import SandboxBank
-from backend.wallet.model import WalletRules
-from backend.wallet.topups import TopUps
+from backend.wallet.bank.payouts import CustodyView, SandboxPayouts
+from backend.wallet.ledger.limits import CASH_COMPANY, CASH_PERSON, CASH_TOP_UP
+from backend.wallet.ledger.sealing import Sealer
+from backend.wallet.life import api as life_api
+from backend.wallet.matching import Matching
+from backend.wallet.statements import Issuer, WalletStatements
+from backend.wallet.statements import api as statements_api
+from backend.wallet.topups import AutoTopUps, Batches, Counters, TopUps
 from backend.wallet.topups import api as topups_api
+from backend.wallet.topups.automatic import DUE as AUTOMATIC_TOPUP_DUE
+from backend.wallet.topups.batches import APPROVED as BATCH_APPROVED
+from backend.wallet.topups.counter_model import Counter, Payer
 from backend.wallet.topups.service import REQUESTED as TOPUP_REQUESTED
 from backend.web.access import Authenticator
 from backend.web.application import BearerAuthenticator, Network, make_app
@@ -58,8 +68,21 @@ class Parts:
     logins: identity.Logins
     staff_accounts: staff.Staff
     wallets: wallet.Wallets
+    wallet_statements: WalletStatements
+    issuer: Issuer
     topups: TopUps
+    redemptions: life.Redemptions
+    freezes: life.Freezes
+    debts: life.RideDebts
+    cases: life.Cases
+    corrections: life.Corrections
+    payout_matches: life.PayoutMatches
+    automatic: AutoTopUps
+    counters: Counters
+    batches: Batches
+    matching: Matching
     proof: wallet.Proof
+    sealer: Sealer
     shops: merchants.Merchants
     activations: merchants.Activations
     terminal_logins: merchants.Logins
@@ -106,6 +129,8 @@ def create_public_app(parts: Parts) -> Flask:
         identity_api.blueprint,
         wallet_api.blueprint,
         topups_api.blueprint,
+        statements_api.blueprint,
+        life_api.blueprint,
         virtual_card_api.blueprint,
         merchants_api.blueprint,
         payments_api.blueprint,
@@ -121,6 +146,8 @@ def create_internal_app(parts: Parts) -> Flask:
     blueprints = (
         staff_api.internal_blueprint,
         wallet_api.internal_blueprint,
+        life_api.internal_blueprint,
+        topups_api.internal_blueprint,
         merchants_api.internal_blueprint,
         identity_api.internal_blueprint,
     )
@@ -146,6 +173,7 @@ def _make(
         keys=parts.keys,
         databases=parts.databases,
         services=(*parts.services(), *more),
+        requests_per_minute=parts.config.city["rates"]["requests_per_minute"],
     )
     return make_app(network)
 
@@ -198,17 +226,35 @@ def _join(config: Config, clock: Clock, keys: Keys, databases: Databases) -> Par
     )
     people = identity.Identity(units, keys)
     sms = identity.SandboxSms(config.var / "sandbox_sms.db", clock)
-    wallets = wallet.Wallets(units, _wallet_rules(config, clock), _registered(people))
+    ledger = wallet.Ledger(config.limits())
+    wallets = wallet.Wallets(units, ledger, _registered(people))
     shops = merchants.Merchants(units, keys)
     codes = merchants.MerchantCodes(units, keys, config.city["city"]["name"]["en"][:15])
-    topups = TopUps(units, keys, bank, _amounts(config.city["topups"]))
+    amounts = _amounts(config.city["topups"])
+    topups = TopUps(units, ledger, keys, bank, amounts)
+    automatic = AutoTopUps(units, ledger, keys, bank, amounts)
+    batches = Batches(units, ledger, amounts)
     verifier = virtual_card.TapVerifier(units, keys)
     sales = payments.Payments(
-        units, verifier, shops, codes, wallets, _amounts(config.city["payments"])
+        units,
+        ledger,
+        verifier,
+        shops,
+        codes,
+        wallets,
+        _amounts(config.city["payments"]),
+        automatic=automatic,
     )
     sender = identity.LoginCodeSender(units, keys, sms, _words(config.city["brand"]["card_name"]))
-    worker = OutboxWorker(units, _consumers(topups, sales, sender), woken)
-    proof = wallet.Proof(units, bank)
+    payouts = SandboxPayouts(bank.book, clock, bank.delay_seconds)
+    custody = CustodyView(bank.book, clock, bank.mac, bank.delay_seconds, payouts=payouts)
+    orders, debts = life.Orders(ledger, keys), life.RideDebts(units, ledger)
+    redemptions = life.Redemptions(
+        units, ledger, orders, debts, payouts, config.redemption(), people.get_name
+    )
+    consumers = _consumers(topups, automatic, batches, sales, sender)
+    worker = OutboxWorker(units, {**consumers, life.REQUESTED: redemptions.instruct}, woken)
+    proof = wallet.Proof(units, ledger, custody)
     return Parts(
         config=config,
         clock=clock,
@@ -222,8 +268,21 @@ def _join(config: Config, clock: Clock, keys: Keys, databases: Databases) -> Par
         logins=identity.Logins(units, keys, tokens),
         staff_accounts=staff.Staff(units, keys),
         wallets=wallets,
+        wallet_statements=WalletStatements(units),
+        issuer=_statement_issuer(config),
         topups=topups,
+        redemptions=redemptions,
+        freezes=life.Freezes(units, ledger),
+        debts=debts,
+        cases=life.Cases(units, ledger, orders),
+        corrections=life.Corrections(units, ledger),
+        payout_matches=life.PayoutMatches(units, ledger, payouts),
+        automatic=automatic,
+        counters=Counters(units, ledger, _counters(config), amounts),
+        batches=batches,
+        matching=Matching(units, ledger, bank),
         proof=proof,
+        sealer=Sealer(units, keys),
         shops=shops,
         activations=merchants.Activations(units, keys),
         terminal_logins=merchants.Logins(units, tokens),
@@ -249,11 +308,17 @@ def _join(config: Config, clock: Clock, keys: Keys, databases: Databases) -> Par
 
 
 def _consumers(
-    topups: TopUps, sales: payments.Payments, sender: identity.LoginCodeSender
+    topups: TopUps,
+    automatic: AutoTopUps,
+    batches: Batches,
+    sales: payments.Payments,
+    sender: identity.LoginCodeSender,
 ) -> Mapping[str, Consumer]:
     """Who hears what the outbox tells."""
     return {
         TOPUP_REQUESTED: topups.instruct,
+        AUTOMATIC_TOPUP_DUE: automatic.ask,
+        BATCH_APPROVED: batches.post,
         HOLD_EXPIRES: sales.expire_hold,
         identity.LOGIN_CODE_REQUESTED: sender.deliver,
     }
@@ -283,9 +348,32 @@ def _issuer(config: Config) -> virtual_card.IssuerProfile:
     return virtual_card.IssuerProfile(products=products)
 
 
-def _wallet_rules(config: Config, clock: Clock) -> WalletRules:
-    limit = config.limit("registered", on=business_date(clock.now()))
-    return WalletRules("registered", limit["ceiling_fen"], limit["article"]["zh"])
+def _statement_issuer(config: Config) -> Issuer:
+    """Who stands behind a printed statement."""
+    city = config.city["city"]
+    return Issuer(
+        city=_words(city["name"]),
+        card=_words(config.city["brand"]["card_name"]),
+        operator=_words(city["operator"]),
+        hotline=config.city["phone_lines"][0]["number"],
+    )
+
+
+COUNTER_RULES: Mapping[str, Mapping[Payer, tuple[str, ...]]] = {
+    "own": {Payer.PERSON: (CASH_PERSON,), Payer.COMPANY: (CASH_COMPANY,)},
+    "agent": {Payer.PERSON: (CASH_TOP_UP,), Payer.COMPANY: (CASH_TOP_UP, CASH_COMPANY)},
+}
+"""Whose counter it is -> the counters of limits that its cash feeds."""
+
+
+def _counters(config: Config) -> Mapping[str, Counter]:
+    """The counters where cash is taken, by code. Raises ConfigInvalid."""
+    found = {}
+    for row in config.city["topups"].get("counters", ()):
+        if row.get("kind") not in COUNTER_RULES or not isinstance(row.get("code"), str):
+            raise ConfigInvalid("city.toml: [[topups.counters]] needs code and kind own or agent")
+        found[row["code"]] = Counter(row["code"], COUNTER_RULES[row["kind"]])
+    return found
 
 
 def _amounts(limits: Mapping[str, int]) -> AmountRange:

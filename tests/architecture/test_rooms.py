@@ -66,7 +66,7 @@ MORE_ROOMS: Mapping[str, frozenset[str]] = {
             "guessing",  # stops a terminal that tries out pay codes
             "refusals",  # which refusals each operation may answer, for the document
             "admission",  # whether a sale may go on: its proof is genuine, for it, and unused
-            "rows",  # reads and writes payment rows for service and admission
+            "records",  # payment rows by key, for service, moves and admission
             "statements",  # the merchant's statement of a business day: reads only
         }
     ),

@@ -49,14 +49,18 @@ def test_a_missing_or_broken_file_is_named(tmp_path: Path) -> None:
 def test_the_newest_limit_counts() -> None:
     rows = [(2012, 500000), (2030, 800000), (2020, 600000)]
     text = "".join(
-        f'[[limits]]\naccount_class = "registered"\nceiling_fen = {fen}\n'
-        f"effective_from = {year}-01-01\n"
+        f'[[limits]]\nrule = "most"\naccount_class = "registered"\nperiod = "balance"\n'
+        f"amount_max_fen = {fen}\neffective_from = {year}-01-01\n"
+        f'article = {{ zh = "一", en = "1" }}\n'
         for year, fen in rows
     )
-    config = replace(load_config({}), city=tomllib.loads(text))
-    assert config.limit("registered", on=date(2026, 11, 23))["ceiling_fen"] == 600000
-    assert config.limit("registered", on=date(2031, 1, 1))["ceiling_fen"] == 800000
-    with pytest.raises(ConfigInvalid, match="unregistered"):
-        config.limit("unregistered", on=date(2026, 11, 23))
-    with pytest.raises(ConfigInvalid, match="registered"):
-        config.limit("registered", on=date(2000, 1, 1))
+    limits = replace(load_config({}), city=tomllib.loads(text)).limits()
+
+    def most_fen(account_class: str, day: date) -> int | None:
+        found = limits.ceiling(account_class, day)
+        return found.amount_max_fen if found else None
+
+    assert most_fen("registered", date(2026, 11, 23)) == 600000
+    assert most_fen("registered", date(2031, 1, 1)) == 800000
+    assert most_fen("unregistered", date(2026, 11, 23)) is None
+    assert most_fen("registered", date(2000, 1, 1)) is None

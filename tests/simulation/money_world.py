@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric import ec
-from sqlalchemy import Connection, update
+from sqlalchemy import Connection
 
 from backend.db import Operation, OutboxWorker, Units, Which
 from backend.db.operations import Answer
-from backend.kernel import ManualClock, business_date, new_id
+from backend.kernel import ManualClock, Words, business_date, new_id
 from backend.keys import KeyRef, SoftwareKeys
 from backend.merchants import (
     Activate,
@@ -40,10 +40,9 @@ from backend.virtual_card import (
     Provision,
     TapVerifier,
 )
-from backend.wallet import OpenWallet, Proof, Wallets
+from backend.wallet import Ledger, Limits, OpenWallet, Proof, Wallets
 from backend.wallet.bank import SandboxBank
-from backend.wallet.ledger import AccountState, tables
-from backend.wallet.model import WalletRules
+from backend.wallet.ledger import AccountState, Limit, Period
 from backend.wallet.topups import RequestTopUp, TopUp, TopUps
 from backend.wallet.topups.service import REQUESTED
 from card_protocol import key_batch, mobile_card, pay_code
@@ -151,6 +150,7 @@ class World:
     """The services; `bank` keeps its book in `folder`."""
 
     units: Units
+    ledger: Ledger
     keys: SoftwareKeys
     clock: ManualClock
     bank: SandboxBank
@@ -285,8 +285,7 @@ class World:
     def set_state(self, wallet_id: str, state: AccountState) -> None:
         """Freeze, close or open an account: no command does this yet."""
         with self.units.write(Which.LEDGER) as work:
-            at = tables.account.c.account_id == wallet_id
-            work.execute(update(tables.account).where(at).values(state=state.value))
+            self.ledger.set_state(work.rows, wallet_id, state)
 
     def close(self, connection: Connection | None = None) -> None:
         self.units.databases.close()
@@ -296,34 +295,53 @@ def owner_of(facts: TerminalFacts) -> Owner:
     return Owner(terminal_id=facts.terminal_id)
 
 
+CEILING = Limit(
+    rule="registered_balance",
+    account_class="registered",
+    counter=None,
+    period=Period.BALANCE,
+    amount_max_fen=CEILING_FEN,
+    times_max=None,
+    effective_from=date(2012, 11, 1),
+    article=Words(zh="支付机构预付卡业务管理办法", en="Measures for Prepaid Cards"),
+)
+
+
 def join(
-    units: Units, keys: SoftwareKeys, clock: ManualClock, folder: Path, *, uses_max: int = 20
+    units: Units,
+    keys: SoftwareKeys,
+    clock: ManualClock,
+    folder: Path,
+    *,
+    uses_max: int = 20,
+    limits: Limits | None = None,
 ) -> World:
-    """All services over `units`, and the house accounts opened."""
+    """All services over `units`, and the house accounts opened; one ceiling and no other limit."""
+    ledger = Ledger(limits or Limits([CEILING]))
     bank = SandboxBank(
         folder / "bank.db",
         clock,
         lambda data: keys.mac(KeyRef.BANK_NOTICES, data),
         BANK_DELAY_SECONDS,
     )
-    article = "支付机构预付卡业务管理办法"
-    wallets = Wallets(units, WalletRules("registered", CEILING_FEN, article), lambda _: True)
+    wallets = Wallets(units, ledger, lambda _: True)
     wallets.open_house()
     merchants = Merchants(units, keys)
     codes = MerchantCodes(units, keys, "YINCHENG")
-    topups = TopUps(units, keys, bank)
+    topups = TopUps(units, ledger, keys, bank)
     product = CardProduct(product="phone_card", label="CITY CARD", uses_max=uses_max)
     issuer = IssuerProfile(products={"phone_card": product})
-    sales = Payments(units, TapVerifier(units, keys), merchants, codes, wallets)
+    sales = Payments(units, ledger, TapVerifier(units, keys), merchants, codes, wallets)
     consumers = {REQUESTED: topups.instruct, HOLD_EXPIRES: sales.expire_hold}
     return World(
         units=units,
+        ledger=ledger,
         keys=keys,
         clock=clock,
         bank=bank,
         wallets=wallets,
         topups=topups,
-        proof=Proof(units, bank),
+        proof=Proof(units, ledger, bank),
         merchants=merchants,
         activations=Activations(units, keys),
         codes=codes,

@@ -19,7 +19,7 @@ from backend.kernel import ManualClock
 from backend.keys import SoftwareKeys
 from backend.portal import Portal
 from backend.portal import api as portal_api
-from backend.wallet import Proof
+from backend.wallet import Ledger, Limits, Proof
 from backend.wallet.bank import SandboxBank
 from backend.web.application import BearerAuthenticator, Network, make_app
 from backend.web.tokens import AccessTokens
@@ -81,7 +81,7 @@ def portal(units: Units, bank: SandboxBank, city: dict[str, Any], tmp_path: Path
         internal_url="http://127.0.0.1:8081",
         units=units,
         worker=OutboxWorker(units, {}),
-        proof=Proof(units, bank),
+        proof=Proof(units, Ledger(Limits([])), bank),
     )
 
 

@@ -287,7 +287,7 @@ def test_the_page_asks_the_true_ledger(
 def test_the_citys_settings_are_shown(public: FlaskClient, city: dict[str, Any]) -> None:
     city["city"]["name"]["zh"] = "望潮市"
     city["phone_lines"][0]["number"] = "8999"
-    city["limits"][0]["ceiling_fen"] = 432_100
+    city["limits"][0]["amount_max_fen"] = 432_100
     city["products"].append({**city["products"][0], "label": {"zh": "手环", "en": "Band"}})
     city["products"][-1]["carrier"] = "wristband"
     page = read(public)

@@ -14,7 +14,7 @@ from backend.db import METADATA, Units, Which
 from backend.kernel import ManualClock, new_id
 from backend.portal import Portal
 from backend.portal.story import StoryState
-from backend.wallet import Proof
+from backend.wallet import Ledger, Limits, Proof
 
 
 def park_an_event(units: Units) -> None:
@@ -104,7 +104,7 @@ def test_a_bank_that_does_not_answer_leaves_the_page(portal: Portal, units: Unit
         internal_url=portal.internal_url,
         units=units,
         worker=portal.worker,
-        proof=Proof(units, LostBank()),  # type: ignore[arg-type]
+        proof=Proof(units, Ledger(Limits([])), LostBank()),  # type: ignore[arg-type]
     ).glance(portal.story())
     assert glance.proof is None
     assert glance.parked_count == 0

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from backend.config import load_config
 from backend.portal.colours import (
     CONTRAST_MIN,
     DARK,
@@ -34,7 +35,8 @@ MADE_UP = {
     *(f"story_{state.value}" for state in StoryState),
     *(f"story_{state.value}_more" for state in StoryState if state is not StoryState.PASSED),
     *("reader_pcsc", "reader_loopback", "db_identity", "db_business", "db_ledger"),
-    *("carrier_plastic", "carrier_phone", "limit_registered", "limit_unregistered"),
+    *("carrier_plastic", "carrier_phone"),
+    *(f"limit_{one['rule']}" for one in load_config({}).city["limits"]),
     *("custody_equal", "custody_waiting", "custody_differs"),
 }
 
