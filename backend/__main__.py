@@ -73,7 +73,8 @@ def _run(arguments: argparse.Namespace, parts: Parts) -> None:
     if command == "worker":
         work(parts)
     elif command == "export-journal":
-        print(export_journal(parts.units, parts.keys, arguments.folder))
+        made = export_journal(parts.units, parts.keys, arguments.folder)
+        print(f"{made.postings} postings, {made.segments} segments in {made.folder}")
     elif command == "export-beancount":
         print(f"{export_beancount(parts.units, arguments.file)} operations in {arguments.file}")
     elif command == "grant":
