@@ -104,22 +104,22 @@ def _pipeline(connection: Connection) -> Iterator[Run]:
 
 
 @cache
-def _readers(table: Table) -> tuple[Callable[[Any], Any] | None, ...]:
-    """How SQLAlchemy would read each column; None: as the driver gives it."""
-    return tuple(
-        one.type.dialect_impl(POSTGRES).result_processor(POSTGRES, None) for one in table.columns
+def _readers(table: Table) -> tuple[tuple[str, Callable[[Any], Any]], ...]:
+    """The columns that SQLAlchemy reads in its own way; the others are as the driver gives them."""
+    readers = (
+        (one.name, one.type.dialect_impl(POSTGRES).result_processor(POSTGRES, None))
+        for one in table.columns
     )
+    return tuple((name, read) for name, read in readers if read is not None)
 
 
 def _rows(table: Table, found: Sequence[Sequence[Any]]) -> list[Row]:
-    names, readers = column_names(table), _readers(table)
-    return [
-        {
-            name: value if read is None else read(value)
-            for name, read, value in zip(names, readers, row, strict=True)
-        }
-        for row in found
-    ]
+    names = column_names(table)
+    rows = [dict(zip(names, values, strict=True)) for values in found]
+    for name, read in _readers(table):
+        for row in rows:
+            row[name] = read(row[name])
+    return cast_type("list[Row]", rows)
 
 
 # Each lock is asked for in the order of the array: everybody queues in the same order; the shared

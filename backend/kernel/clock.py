@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 from typing import Protocol
 from zoneinfo import ZoneInfo
 
@@ -36,6 +37,7 @@ class ManualClock:
         self._now += step
 
 
+@lru_cache(maxsize=64)  # the commands of a batch share one moment
 def business_date(moment: datetime) -> date:
     """The business day a moment belongs to: days turn at midnight Asia/Shanghai.
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from datetime import date
 from enum import Enum
+from functools import lru_cache
 
 from backend.wallet.ledger import Account, Side
 from backend.wallet.ledger.model import LedgerBroken
@@ -46,6 +47,7 @@ def load_transit_id(load_id: str) -> str:
     return _id("load", load_id)
 
 
+@lru_cache(maxsize=10_000)  # asked for several times by each sale
 def payable_id(merchant_id: str, day: date) -> str:
     return _id("payable", merchant_id, day.isoformat())
 

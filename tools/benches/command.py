@@ -25,7 +25,7 @@ class Form:
     is_long: bool
     seconds: float
     rounds: int
-    processes: int = 1
+    processes: int = 2
 
     @property
     def name(self) -> str:
@@ -52,7 +52,7 @@ def run(
     parser.add_argument("--long", action="store_true", help="longer rounds, more of them")
     parser.add_argument("--seconds", type=float, help="of each round")
     parser.add_argument("--rounds", type=int, help="of each subject")
-    parser.add_argument("--processes", type=int, default=1, help="of the ledger's 16 clients")
+    parser.add_argument("--processes", type=int, default=2, help="of the ledger's 16 clients")
     chosen = parser.parse_args(arguments)
     for name in ("seconds", "rounds", "processes"):
         if (value := getattr(chosen, name)) is not None and not 0 < value <= BOUNDS_MAX[name]:
