@@ -28,15 +28,8 @@ from backend.identity.states import (
 from backend.identity.tables import login_session
 from backend.identity.vault import Vault
 from backend.kernel import DomainError, new_id
-from backend.keys import Keys
-from backend.web import (
-    AccessTokens,
-    Caller,
-    CallerKind,
-    ProofInvalid,
-    check_proof,
-    key_thumbprint,
-)
+from backend.keys import Keys, key_thumbprint
+from backend.web import AccessTokens, Caller, CallerKind, ProofInvalid, check_proof
 
 LOGIN_PATH = "/v1/login/sessions"
 REFRESH_PATH = "/v1/login/refresh"

@@ -1,6 +1,6 @@
 """The key service: callers name a key and never hold it."""
 
-from backend.keys.jwk import key_id_of, public_jwk
+from backend.keys.jwk import key_thumbprint, key_to_jwk, public_jwk
 from backend.keys.port import KeyRef, Keys, KeyUnknown
 from backend.keys.software import KeystoreDamaged, SoftwareKeys
 
@@ -10,6 +10,7 @@ __all__ = [
     "Keys",
     "KeystoreDamaged",
     "SoftwareKeys",
-    "key_id_of",
+    "key_thumbprint",
+    "key_to_jwk",
     "public_jwk",
 ]

@@ -11,18 +11,19 @@ from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 COORDINATE_BYTES = 32
 
 
-def key_id_of(key: EllipticCurvePublicKey) -> str:
+def key_thumbprint(key: EllipticCurvePublicKey) -> str:
     """The thumbprint (RFC 7638) of a P-256 key: its own name, 43 characters."""
-    members = json.dumps(_members(key), sort_keys=True, separators=(",", ":"))
+    members = json.dumps(key_to_jwk(key), sort_keys=True, separators=(",", ":"))
     return _b64u(hashlib.sha256(members.encode()).digest())
 
 
 def public_jwk(key: EllipticCurvePublicKey) -> dict[str, str]:
     """The JWK of a P-256 key that signs ES256, named by its thumbprint."""
-    return {**_members(key), "kid": key_id_of(key), "alg": "ES256", "use": "sig"}
+    return {**key_to_jwk(key), "kid": key_thumbprint(key), "alg": "ES256", "use": "sig"}
 
 
-def _members(key: EllipticCurvePublicKey) -> dict[str, str]:
+def key_to_jwk(key: EllipticCurvePublicKey) -> dict[str, str]:
+    """The JWK of a P-256 public key, without a name or a use."""
     numbers = key.public_numbers()
     x, y = (_b64u(n.to_bytes(COORDINATE_BYTES, "big")) for n in (numbers.x, numbers.y))
     return {"kty": "EC", "crv": "P-256", "x": x, "y": y}

@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 from sqlalchemy import Row, select, update
 
 from backend.db import Units, Which, Work
-from backend.keys import Keys
+from backend.keys import Keys, key_thumbprint
 from backend.merchants import tables
 from backend.merchants.errors import (
     ActivationCodeExpired,
@@ -20,7 +20,6 @@ from backend.merchants.model import Activated, ClientKind, code_characters
 from backend.merchants.rows import locked_client
 from backend.merchants.service import code_mac
 from backend.merchants.states import Event, State, advance
-from backend.web import key_thumbprint
 from card_protocol.signatures import compressed_point
 
 

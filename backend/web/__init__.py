@@ -1,7 +1,7 @@
 """The edge of HTTP: who calls, what shape, which language, which answer. Knows no domain."""
 
 from backend.web.access import Caller, CallerKind, access, caller
-from backend.web.assertions import ProofInvalid, check_proof, jwk_to_key, key_thumbprint, key_to_jwk
+from backend.web.assertions import ProofInvalid, check_proof, jwk_to_key
 from backend.web.commands import command
 from backend.web.describe import refuses
 from backend.web.fields import B64u, EcKey, Fen, Moment, StrictInteger, TypeIdField
@@ -30,8 +30,6 @@ __all__ = [
     "check_proof",
     "command",
     "jwk_to_key",
-    "key_thumbprint",
-    "key_to_jwk",
     "page_schema",
     "refuses",
     "service",

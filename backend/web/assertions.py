@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import hashlib
-import json
 import re
 from collections.abc import Mapping
 from datetime import datetime
@@ -41,19 +39,6 @@ def jwk_to_key(jwk: object) -> ec.EllipticCurvePublicKey:
         raise ProofInvalid from None
 
 
-def key_to_jwk(key: ec.EllipticCurvePublicKey) -> dict[str, str]:
-    """The JWK of a P-256 public key."""
-    numbers = key.public_numbers()
-    x, y = (_b64u(n.to_bytes(COORDINATE_BYTES, "big")) for n in (numbers.x, numbers.y))
-    return {"kty": "EC", "crv": "P-256", "x": x, "y": y}
-
-
-def key_thumbprint(key: ec.EllipticCurvePublicKey) -> str:
-    """JWK thumbprint (RFC 7638): a key's own name, 43 characters."""
-    canonical = json.dumps(key_to_jwk(key), sort_keys=True, separators=(",", ":"))
-    return _b64u(hashlib.sha256(canonical.encode()).digest())
-
-
 def check_proof(
     token: str, key: ec.EllipticCurvePublicKey, *, audience: str, now: datetime
 ) -> Mapping[str, Any]:
@@ -83,7 +68,3 @@ def _coordinate(text: object) -> int:
     if not isinstance(text, str) or not COORDINATE_FORM.fullmatch(text):
         raise ValueError("a coordinate is 32 bytes")
     return int.from_bytes(base64.urlsafe_b64decode(text + "="), "big")
-
-
-def _b64u(data: bytes) -> str:
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()

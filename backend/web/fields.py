@@ -12,7 +12,8 @@ from marshmallow import ValidationError, fields, validate
 
 from backend.kernel import AMOUNT_MAX_FEN, check_id
 from backend.kernel.ids import IdInvalid
-from backend.web.assertions import ProofInvalid, jwk_to_key, key_to_jwk
+from backend.keys import key_to_jwk
+from backend.web.assertions import ProofInvalid, jwk_to_key
 
 BYTES_MAX = 4096
 INTEGER_MIN, INTEGER_MAX = -(2**63), 2**63 - 1  # what a BIGINT column holds

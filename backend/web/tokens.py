@@ -15,9 +15,8 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 
 from backend.kernel import Clock, new_id
-from backend.keys import KeyRef, Keys
+from backend.keys import KeyRef, Keys, key_thumbprint, public_jwk
 from backend.web.access import Caller, CallerKind, TokenExpired, TokenInvalid
-from backend.web.assertions import key_thumbprint, key_to_jwk
 
 ISSUER = "city-card"
 SEEN_MAX = 10_000
@@ -108,8 +107,7 @@ class AccessTokens:
 
     def jwks(self) -> dict[str, Any]:
         """The public half as a JWK set (RFC 7517, section 5)."""
-        public = key_to_jwk(self.keys.public_key(KeyRef.ACCESS_TOKENS))
-        return {"keys": [{**public, "kid": self._key_id, "alg": "ES256", "use": "sig"}]}
+        return {"keys": [public_jwk(self.keys.public_key(KeyRef.ACCESS_TOKENS))]}
 
 
 def _verified(token: str, key: EllipticCurvePublicKey) -> tuple[Caller, float]:

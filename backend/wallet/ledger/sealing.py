@@ -15,7 +15,7 @@ import structlog
 from sqlalchemy import func, select
 
 from backend.db import Units, Which, Work
-from backend.keys import KeyRef, Keys, key_id_of
+from backend.keys import KeyRef, Keys, key_thumbprint
 from backend.wallet.ledger.lines import (
     FIRST_PREVIOUS_HASH,
     LEAF_BYTES,
@@ -77,7 +77,7 @@ class Sealer:
             leaves = _leaves(work, number)
         made = hash_segment(number, previous_hash, leaves)
         signature = self.keys.sign(KeyRef.LEDGER_SEAL, made)
-        key_id = key_id_of(self.keys.public_key(KeyRef.LEDGER_SEAL))
+        key_id = key_thumbprint(self.keys.public_key(KeyRef.LEDGER_SEAL))
         row: dict[str, Any] = {
             "number": number,
             "postings": len(leaves) // LEAF_BYTES,

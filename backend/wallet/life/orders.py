@@ -13,6 +13,7 @@ from backend.keys import KeyRef, Keys
 from backend.wallet import recipes
 from backend.wallet.accounts import CHANNEL_BANK, suspense_id
 from backend.wallet.bank import ChargeState
+from backend.wallet.bank.patience import ASK_AGAIN_SECONDS
 from backend.wallet.bank.payouts import PayoutOutcome
 from backend.wallet.ledger import Ledger, Leg, Transfer
 from backend.wallet.ledger.tables import posting
@@ -24,7 +25,6 @@ from backend.wallet.topups.model import BankCardInvalid
 from card_protocol.token_number import is_luhn_valid
 
 REQUESTED = "redemption_requested"
-ASK_AGAIN_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)

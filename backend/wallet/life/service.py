@@ -9,10 +9,10 @@ from typing import Any, TypeVar
 import structlog
 
 from backend.db import Decide, Event, Operation, Rows, Units, Which
-from backend.db.outbox import AskAgain
 from backend.kernel import ANY_AMOUNT, AmountRange, business_date, is_id
 from backend.wallet.accounts import CHANNEL_BANK
 from backend.wallet.bank import BankUnreachable, ChargeState
+from backend.wallet.bank.patience import wait_for_word
 from backend.wallet.bank.payouts import PayoutBank, PayoutOutcome
 from backend.wallet.ledger import (
     Account,
@@ -32,7 +32,7 @@ from backend.wallet.life.model import (
     RedemptionKind,
     RedemptionTerms,
 )
-from backend.wallet.life.orders import ASK_AGAIN_SECONDS, Draft, Orders
+from backend.wallet.life.orders import Draft, Orders
 from backend.wallet.life.states import CaseState, RedemptionState, WalletEvent, WalletState
 from backend.wallet.life.tables import suspense_case, wallet_life
 from backend.wallet.model import WalletUnknown
@@ -42,13 +42,7 @@ log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 
-ASK_AGAIN_MAX_SECONDS = 300.0
-SILENCE_MAX_SECONDS = 3 * 24 * 3600.0
 BY_THE_BANK = "bank"  # who decided a closing: its word on the order
-
-
-class BankSilent(Exception):
-    """Days without a word on an order: nobody's refusal, a matter between operator and bank."""
 
 
 class BankPaidOtherwise(Exception):
@@ -149,15 +143,12 @@ class Redemptions:
         if row is None or row["state"] != RedemptionState.PROCESSING.value:
             return
         age_seconds = (self.units.clock.now() - row["created_at"]).total_seconds()
-        pause = min(max(ASK_AGAIN_SECONDS, age_seconds / 4), ASK_AGAIN_MAX_SECONDS)
         try:
             outcome = self._ask_bank(row)
         except BankUnreachable:
             outcome = PayoutOutcome(ChargeState.PROCESSING)
         if outcome.state not in (ChargeState.PAID, ChargeState.DECLINED):
-            if age_seconds > SILENCE_MAX_SECONDS:
-                raise BankSilent(redemption_id)
-            raise AskAgain(pause)
+            wait_for_word(redemption_id, age_seconds)
         self.settle(redemption_id, outcome)
 
     def settle(self, redemption_id: str, outcome: PayoutOutcome) -> None:

@@ -11,13 +11,13 @@ from backend.kernel import is_id
 from backend.keys import KeyRef, Keys
 from backend.wallet import recipes
 from backend.wallet.bank import Bank, CardKind
+from backend.wallet.bank.patience import ASK_AGAIN_SECONDS
 from backend.wallet.ledger import Ledger
 from backend.wallet.topups.model import BankCardInvalid, CreditCardRefused, TopUpState
 from backend.wallet.topups.tables import topup
 from card_protocol.token_number import is_luhn_valid
 
 REQUESTED = "topup_requested"
-ASK_AGAIN_SECONDS = 1.0
 
 
 def check_card(bank: Bank, bank_card: str) -> None:

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from backend.db import Decide, Event, Operation, Rows, Units, Which
-from backend.db.outbox import AskAgain
 from backend.kernel import ANY_AMOUNT, AmountRange
 from backend.keys import KeyRef, Keys
 from backend.wallet import recipes
 from backend.wallet.bank import Bank, BankUnreachable, ChargeOutcome, ChargeState, read_notice
+from backend.wallet.bank.patience import wait_for_word
 from backend.wallet.ledger import Ledger
 from backend.wallet.model import WalletUnknown
 from backend.wallet.tables import wallet
@@ -23,7 +23,6 @@ from backend.wallet.topups.model import (
     TopUpUnknown,
 )
 from backend.wallet.topups.records import (
-    ASK_AGAIN_SECONDS,
     REQUESTED,
     card_context,
     check_card,
@@ -34,14 +33,7 @@ from backend.wallet.topups.records import (
 )
 from backend.wallet.topups.settling import Settle
 
-__all__ = ["REQUESTED", "BankSilent", "TopUps"]
-
-ASK_AGAIN_MAX_SECONDS = 300.0
-SILENCE_MAX_SECONDS = 3 * 24 * 3600.0
-
-
-class BankSilent(Exception):
-    """Days without a word on an order: nobody's refusal, a matter between operator and bank."""
+__all__ = ["REQUESTED", "TopUps"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,15 +85,12 @@ class TopUps:
         if row is None or row["state"] != TopUpState.PROCESSING.value:
             return
         age_seconds = (self.units.clock.now() - row["created_at"]).total_seconds()
-        pause = min(max(ASK_AGAIN_SECONDS, age_seconds / 4), ASK_AGAIN_MAX_SECONDS)
         try:
             outcome = self._ask_bank(row)
         except BankUnreachable:
             outcome = ChargeOutcome(ChargeState.PROCESSING)
         if outcome.state is ChargeState.PROCESSING:
-            if age_seconds > SILENCE_MAX_SECONDS:
-                raise BankSilent(topup_id)
-            raise AskAgain(pause)
+            wait_for_word(topup_id, age_seconds)
         self.settle(topup_id, outcome)
 
     def receive_notice(self, headers: Mapping[str, str], body: bytes) -> None:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import pytest
 
 from backend.identity.api import blueprint, internal_blueprint
-from backend.web import Caller, CallerKind, key_to_jwk
+from backend.keys import key_to_jwk
+from backend.web import Caller, CallerKind
 from backend.web.application import BearerAuthenticator, Network, make_app
 
 LIN = ("林晓岚", "999901198804120243")

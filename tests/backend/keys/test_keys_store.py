@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from backend.keys import KeyRef, KeystoreDamaged, SoftwareKeys, key_id_of
+from backend.keys import KeyRef, KeystoreDamaged, SoftwareKeys, key_thumbprint
 from backend.keys.software import CONTENTS, FIRST_KEYS
 
 Files = tuple[Path, Path]
@@ -189,7 +189,7 @@ def test_an_older_store_gains_the_keys_that_came_later(files: Files) -> None:
     first = SoftwareKeys.open(store, kek)
     again = SoftwareKeys.open(store, kek)
     assert first.derive(KeyRef.TOKEN_MASTER, b"x", 16) == token_master
-    assert key_id_of(first.public_key(KeyRef.LEDGER_SEAL)) == key_id_of(
+    assert key_thumbprint(first.public_key(KeyRef.LEDGER_SEAL)) == key_thumbprint(
         again.public_key(KeyRef.LEDGER_SEAL)
     )
     assert stat.S_IMODE(store.stat().st_mode) == 0o600
@@ -202,12 +202,12 @@ def test_processes_that_open_an_older_store_together_get_one_key(files: Files) -
     code = (
         "import sys; from pathlib import Path; from backend.keys import *;"
         "keys = SoftwareKeys.open(Path(sys.argv[1]), Path(sys.argv[2]));"
-        "print(key_id_of(keys.public_key(KeyRef.LEDGER_SEAL)))"
+        "print(key_thumbprint(keys.public_key(KeyRef.LEDGER_SEAL)))"
     )
     command = [sys.executable, "-c", code, str(store), str(kek)]
     running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(3)]
     said = [process.communicate(timeout=60)[0] for process in running]
-    ours = key_id_of(SoftwareKeys.open(store, kek).public_key(KeyRef.LEDGER_SEAL))
+    ours = key_thumbprint(SoftwareKeys.open(store, kek).public_key(KeyRef.LEDGER_SEAL))
     assert said == [f"{ours}\n"] * 3
 
 

@@ -12,8 +12,9 @@ from flask import Flask
 from merchant_world import Staff, World
 
 from backend.kernel import new_id
+from backend.keys import key_to_jwk
 from backend.merchants.schemas import ASSERTION_TYPE
-from backend.web import Caller, CallerKind, key_to_jwk
+from backend.web import Caller, CallerKind
 
 Headers = Callable[[CallerKind, str], dict[str, str]]
 

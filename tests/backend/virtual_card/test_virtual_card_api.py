@@ -11,7 +11,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from backend.kernel import new_id
-from backend.web import key_to_jwk
+from backend.keys import key_to_jwk
 from card_protocol import key_batch
 from card_protocol.mobile_card import Certificate
 

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from marshmallow import ValidationError, fields, validate
 from web_world import b64u
 
-from backend.web import B64u, EcKey, Fen, Moment, StrictInteger, TypeIdField, key_to_jwk
+from backend.keys import key_to_jwk
+from backend.web import B64u, EcKey, Fen, Moment, StrictInteger, TypeIdField
 
 KEY = ec.generate_private_key(ec.SECP256R1()).public_key()
 OTHER_CURVE = ec.generate_private_key(ec.SECP384R1()).public_key().public_numbers()

@@ -18,16 +18,8 @@ from hypothesis import strategies as st
 from web_world import b64u, es256, jwt_of
 
 from backend.kernel import ManualClock
-from backend.keys import KeyRef, SoftwareKeys
-from backend.web import (
-    AccessTokens,
-    Caller,
-    CallerKind,
-    ProofInvalid,
-    check_proof,
-    key_thumbprint,
-    key_to_jwk,
-)
+from backend.keys import KeyRef, SoftwareKeys, key_thumbprint, key_to_jwk
+from backend.web import AccessTokens, Caller, CallerKind, ProofInvalid, check_proof
 from backend.web.access import TokenExpired, TokenInvalid
 from backend.web.tokens import ISSUER
 

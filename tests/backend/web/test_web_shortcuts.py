@@ -16,7 +16,8 @@ from marshmallow import Schema, ValidationError, fields, post_dump, pre_load, va
 from marshmallow.validate import Equal, Length, OneOf, Range, Regexp
 
 import backend.app  # noqa: F401 - brings every shape of both networks along
-from backend.web import B64u, EcKey, EmptyShape, Fen, Moment, Shape, TypeIdField, key_to_jwk
+from backend.keys import key_to_jwk
+from backend.web import B64u, EcKey, EmptyShape, Fen, Moment, Shape, TypeIdField
 from backend.web.shortcuts import DOUBT, shortcut_dump, shortcut_load
 
 JWK = key_to_jwk(ec.generate_private_key(ec.SECP256R1()).public_key())

@@ -22,6 +22,7 @@ from backend.kernel import AmountOutOfRange, business_date, new_id
 from backend.wallet import AccountFrozen, InsufficientFunds, WalletUnknown
 from backend.wallet.accounts import CHANNEL_BANK, CUSTODY
 from backend.wallet.bank import ChargeState
+from backend.wallet.bank.patience import BankSilent
 from backend.wallet.bank.payouts import PayoutOutcome
 from backend.wallet.ledger import AccountState
 from backend.wallet.life import REQUESTED
@@ -32,7 +33,7 @@ from backend.wallet.life.errors import (
     RedemptionUnknown,
 )
 from backend.wallet.life.model import Redeem
-from backend.wallet.life.service import BankPaidOtherwise, BankSilent
+from backend.wallet.life.service import BankPaidOtherwise
 from backend.wallet.life.states import RedemptionState
 from backend.wallet.topups.model import BankCardInvalid
 from tests.simulation.books import dump

@@ -17,7 +17,7 @@ from plain_books import BANK, SHOP, Books, as_owner
 from sqlalchemy import delete, insert, select, text, update
 
 from backend.db import Databases, DatabaseUnavailable, Units, Which
-from backend.keys import KeyRef, SoftwareKeys, key_id_of
+from backend.keys import KeyRef, SoftwareKeys, key_thumbprint
 from backend.wallet.ledger import lines, segments
 from backend.wallet.ledger.lines import (
     FIRST_PREVIOUS_HASH,
@@ -83,7 +83,7 @@ def test_a_seal_is_chained_and_signed(books: Books, sealer: Sealer, keys: Softwa
         counts = row.number.to_bytes(8, "big") + (2).to_bytes(8, "big")
         expected = hashlib.sha256(b"segment/1" + counts + previous + row.leaves).digest()
         assert (row.previous_hash, row.segment_hash) == (previous, expected)
-        assert (row.postings, row.key_id) == (2, key_id_of(public))
+        assert (row.postings, row.key_id) == (2, key_thumbprint(public))
         r, s = (int.from_bytes(row.signature[at : at + 32], "big") for at in (0, 32))
         public.verify(encode_dss_signature(r, s), expected, ec.ECDSA(hashes.SHA256()))
         previous = expected
