@@ -21,6 +21,8 @@ from backend.kernel import DomainError, Kind, Words
 WAIT_SECONDS_MAX = 10
 """How long anybody waits for a connection, a lock or the right to write."""
 
+OPENING_WAIT_MS = 1_000
+
 BEGIN_MODE = "city_begin"
 """Execution option: how to begin, "IMMEDIATE" to write, "DEFERRED" to read, "NOT AT ALL" to ask
 one question, which is a transaction by itself."""
@@ -132,8 +134,12 @@ def _open(which: Which, url: str, pool_size: int) -> Database:
 def _set_up_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
     # We begin by hand: the driver's own begin is deferred and would fail when it upgrades.
     connection.isolation_level = None
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+    # Only here the driver may wait: another process that opens the same file at this moment holds
+    # it for some milliseconds. Afterwards Units waits, so that greenlets can run.
+    wait = f"busy_timeout={OPENING_WAIT_MS}"
+    for pragma in (wait, "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
         connection.execute(f"PRAGMA {pragma}")
+    connection.execute("PRAGMA busy_timeout=0")
 
 
 def _connect_cooperatively(
