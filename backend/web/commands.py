@@ -52,7 +52,8 @@ def command(
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Makes a view method a command: it gets `(self, body, operation, **path)`, returns a value.
 
-    The service must run under the operation (`Units.once`): value and answer commit together.
+    The service runs under the operation (`Units.once`, `Units.decide`): value and answer commit
+    together.
     """
     load, dump = shortcut_load(body()), shortcut_dump(answer())
 
