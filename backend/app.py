@@ -226,7 +226,7 @@ def _join(config: Config, clock: Clock, keys: Keys, databases: Databases) -> Par
     )
     people = identity.Identity(units, keys)
     sms = identity.SandboxSms(config.var / "sandbox_sms.db", clock)
-    ledger = wallet.Ledger(config.limits())
+    ledger = wallet.Ledger(config.limits(), wallet.HOT_IDS)
     wallets = wallet.Wallets(units, ledger, _registered(people))
     shops = merchants.Merchants(units, keys)
     codes = merchants.MerchantCodes(units, keys, config.city["city"]["name"]["en"][:15])

@@ -27,6 +27,21 @@ class Changes:
     removed: list[Key]
 
 
+@dataclass(frozen=True, slots=True)
+class Locks:
+    """Advisory locks: taken if free, to be alone with in this order, and shared with others."""
+
+    tried: list[int]
+    owned: list[int]
+    shared: list[int]
+
+    def __bool__(self) -> bool:
+        return bool(self.tried or self.owned or self.shared)
+
+
+NO_LOCKS = Locks([], [], [])
+
+
 class RowGone(Exception):
     """A row that was read and held is not there any more: somebody went past the locks."""
 
@@ -34,15 +49,13 @@ class RowGone(Exception):
 class SetStatements(Protocol):
     """A fixed number of statements and of round trips, whatever the number of rows."""
 
-    def hold(
-        self, connection: Connection, tried: list[int], owned: list[int], shared: list[int]
-    ) -> set[int]:
-        """Take locks until the transaction ends; which of `tried` were free."""
+    def load(
+        self, connection: Connection, locks: Locks, wanted: Mapping[Table, list[Key]]
+    ) -> tuple[set[int], dict[Table, list[Row]]]:
+        """Take locks until the transaction ends, then read the rows with these primary keys.
 
-    def read(
-        self, connection: Connection, wanted: Mapping[Table, list[Key]]
-    ) -> dict[Table, list[Row]]:
-        """The rows with these primary keys."""
+        Which of `locks.tried` were free, and the rows.
+        """
 
     def write(self, connection: Connection, changes: list[Changes]) -> None:
         """All changes. Raises RowGone."""

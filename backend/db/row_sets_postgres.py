@@ -38,7 +38,16 @@ from sqlalchemy.dialects.postgresql import psycopg as postgresql
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.types import UserDefinedType
 
-from backend.db.row_sets import Changes, Key, Row, RowGone, as_json, column_names, key_names
+from backend.db.row_sets import (
+    Changes,
+    Key,
+    Locks,
+    Row,
+    RowGone,
+    as_json,
+    column_names,
+    key_names,
+)
 
 Run = Callable[..., "psycopg.Cursor[Any]"]
 POSTGRES = postgresql.dialect()
@@ -47,23 +56,20 @@ POSTGRES = postgresql.dialect()
 class PostgresRows:
     """Statements are made once; a whole set of them goes to the server in one round trip."""
 
-    def hold(
-        self, connection: Connection, tried: list[int], owned: list[int], shared: list[int]
-    ) -> set[int]:
-        values = {"tried": sorted(tried), "owned": owned, "shared": sorted(shared)}
-        with _driver(connection) as driver:
-            found = driver.execute(_HOLD, values).fetchone()
-        return set(found[0] or ()) if found else set()
-
-    def read(
-        self, connection: Connection, wanted: Mapping[Table, list[Key]]
-    ) -> dict[Table, list[Row]]:
+    def load(
+        self, connection: Connection, locks: Locks, wanted: Mapping[Table, list[Key]]
+    ) -> tuple[set[int], dict[Table, list[Row]]]:
+        # Each statement sees what was committed before it began: the rows are read after the
+        # locks are held, though all of it is sent at once.
         with _pipeline(connection) as run:
+            held = run(_HOLD, _lock_values(locks)) if locks else None
             asked = [
                 (table, run(_select_text(table), {"keys": _keys_json(table, keys)}))
                 for table, keys in wanted.items()
             ]
-            return {table: _rows(table, cursor.fetchall()) for table, cursor in asked}
+            free = held.fetchone() if held else None
+            rows = {table: _rows(table, cursor.fetchall()) for table, cursor in asked}
+        return set(free[0] or ()) if free else set(), rows
 
     def write(self, connection: Connection, changes: list[Changes]) -> None:
         with _pipeline(connection) as run:
@@ -85,6 +91,10 @@ class PostgresRows:
         rows = [{name: row[name] for name in names} for row in new.changed]
         cursor = run(_update_text_json(table, new.columns), {"rows": as_json(rows)})
         return [(cursor, len(rows))]
+
+
+def _lock_values(locks: Locks) -> dict[str, list[int]]:
+    return {"tried": locks.tried, "owned": locks.owned, "shared": locks.shared}
 
 
 @contextmanager

@@ -25,21 +25,18 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import sqlite
 
-from backend.db.row_sets import Changes, Key, Row, RowGone, as_json, column_names, key_names
+from backend.db.row_sets import Changes, Key, Locks, Row, RowGone, as_json, column_names, key_names
 
 
 class SqliteRows:
     """Keys as one JSON text; rows one after the other through one prepared statement."""
 
-    def hold(
-        self, connection: Connection, tried: list[int], owned: list[int], shared: list[int]
-    ) -> set[int]:
-        return set(tried)  # one writer: who writes holds everything
-
-    def read(
-        self, connection: Connection, wanted: Mapping[Table, list[Key]]
-    ) -> dict[Table, list[Row]]:
-        return {table: self._read_table(connection, table, keys) for table, keys in wanted.items()}
+    def load(
+        self, connection: Connection, locks: Locks, wanted: Mapping[Table, list[Key]]
+    ) -> tuple[set[int], dict[Table, list[Row]]]:
+        # One writer: who writes holds everything.
+        found = {table: self._read_table(connection, table, keys) for table, keys in wanted.items()}
+        return set(locks.tried), found
 
     def write(self, connection: Connection, changes: list[Changes]) -> None:
         for one in changes:

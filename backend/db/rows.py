@@ -6,7 +6,7 @@ all back, however many commands the transaction carries. Knows no domain.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from hashlib import blake2b
 from typing import Any, Final
@@ -15,7 +15,9 @@ from sqlalchemy import ColumnElement, Connection, Table, select
 
 from backend.db.metadata import METADATA, Which
 from backend.db.row_sets import (
+    NO_LOCKS,
     Changes,
+    Locks,
     SetStatements,
     column_names,
     key_names,
@@ -27,16 +29,19 @@ from backend.kernel import new_id
 
 Key = tuple[Any, ...]
 Row = Mapping[str, Any]
+Step = Callable[[Row | None], Row]
+"""A row as it is, or None, to what it becomes."""
 
 ADDED: Final = "added"
 CHANGED: Final = "changed"
 REMOVED: Final = "removed"
 
 _UNKNOWN: Final[Any] = object()
+_LATER: Final[Any] = object()
 
 
 class RowsBroken(Exception):
-    """A row is added twice, or changed though it is not there: a bug."""
+    """A row is added twice, changed though it is not there, or read too late: a bug."""
 
 
 def lock_number(name: str) -> int:
@@ -65,6 +70,7 @@ class Rows:
         "_holds",
         "_is_reading",
         "_known",
+        "_later",
         "_log",
         "_sets",
         "_touched",
@@ -89,6 +95,7 @@ class Rows:
         self._fates: dict[Table, dict[Key, str]] = {}
         self._touched: dict[Table, set[str]] = {}
         self._appended: dict[Table, list[Row]] = {}
+        self._later: dict[Table, dict[Key, list[Step]]] = {}
         self._log: list[tuple[Table, Key | None, Any, Any]] = []
 
     # --- reading ----------------------------------------------------------------------------
@@ -108,11 +115,9 @@ class Rows:
             for table, keys in self._wanted.items()
             if table.info.get("rank", 1) <= rank_max
         }
-        got = self._hold(wanted, list(tried)) if self._holds else set(tried)
-        self._read(wanted)
         for table in wanted:
             del self._wanted[table]
-        return got
+        return self._fetch(wanted, list(tried))
 
     def is_known(self, table: Table, *key: Any) -> bool:
         """Whether the row, or that there is none, was read already."""
@@ -170,6 +175,19 @@ class Rows:
         is_new = self._fates.get(table, {}).get(key) is ADDED
         self._put(table, key, {**row, **values}, ADDED if is_new else CHANGED)
 
+    def later(self, table: Table, key: Key, step: Step) -> None:
+        """Change a row, or add it, when everything else is decided.
+
+        For rows that everybody changes: they are held for the last round trips only. Steps run
+        in the order they were given. Whoever reads such a row wants it before the first step:
+        then it is held from the start, and a step runs at once.
+        """
+        if key in self._known.get(table, ()):
+            self._replace(table, key, step(self._known[table][key]))
+            return
+        self._later.setdefault(table, {}).setdefault(key, []).append(step)
+        self._log.append((table, key, _LATER, None))
+
     def remove(self, table: Table, *key: Any) -> None:
         """Take a row away that was read; does nothing when there is none."""
         if self.find(table, *key) is not None:
@@ -203,6 +221,9 @@ class Rows:
             if key is None:
                 del self._appended[table][row:]
                 continue
+            if row is _LATER:
+                self._take_back_step(table, key)
+                continue
             if row is _UNKNOWN:
                 del self._known[table][key]
             else:
@@ -214,8 +235,10 @@ class Rows:
 
     def forget(self) -> None:
         """Know nothing any more: the database went back to an earlier moment."""
-        for memory in (self._known, self._wanted, self._fates, self._touched, self._appended):
+        for memory in (self._known, self._wanted, self._fates, self._touched):
             memory.clear()
+        self._appended.clear()
+        self._later.clear()
         self._log.clear()
 
     def flush(self) -> None:
@@ -225,6 +248,7 @@ class Rows:
         """
         if self._is_reading:
             return
+        self._run_later()
         changes = [self._changes(table, fates) for table, fates in self._fates.items() if fates]
         changes += [Changes(table, rows, [], (), []) for table, rows in self._appended.items()]
         if changes:
@@ -235,6 +259,35 @@ class Rows:
         self._log.clear()
 
     # --- inside -----------------------------------------------------------------------------
+
+    def _run_later(self) -> None:
+        later = {table: steps for table, steps in self._later.items() if steps}
+        if not later:
+            return
+        self._later = {}
+        self._fetch({table: list(steps) for table, steps in later.items()}, [])
+        for table, by_key in later.items():
+            for key, steps in by_key.items():
+                row = self._known[table][key]
+                for step in steps:
+                    row = step(row)
+                assert row is not None
+                self._replace(table, key, row)
+
+    def _replace(self, table: Table, key: Key, row: Row) -> None:
+        """The whole row anew, be it there or not."""
+        old = self._known[table][key]
+        if old is None:
+            self.add(table, row)
+            return
+        if values := {name: new for name, new in row.items() if new != old[name]}:
+            self.change(table, key, **values)
+
+    def _take_back_step(self, table: Table, key: Key) -> None:
+        by_key = self._later[table]
+        by_key[key].pop()
+        if not by_key[key]:
+            del by_key[key]
 
     def _changes(self, table: Table, fates: Mapping[Key, str]) -> Changes:
         known: Mapping[Key, Any] = self._known[table]
@@ -262,19 +315,25 @@ class Rows:
         else:
             fates[key] = fate
 
-    def _read(self, wanted: Mapping[Table, list[Key]]) -> None:
-        if not wanted:
-            return
-        found = self._sets.read(self.connection, wanted)
+    def _fetch(self, wanted: Mapping[Table, list[Key]], tried: list[int]) -> set[int]:
+        """Hold and read, in one round trip; those of `tried` that were free."""
+        for table, keys in wanted.items():
+            waiting = self._later.get(table)
+            if waiting and not waiting.keys().isdisjoint(keys):
+                raise RowsBroken(f"{table.name}: read after it was to be changed later")
+        locks = self._locks(wanted, tried) if self._holds else NO_LOCKS
+        got, found = self._sets.load(self.connection, locks, wanted)
         for table, keys in wanted.items():
             known = self._known.setdefault(table, {})
             known.update(dict.fromkeys(keys))
             read_key = key_of(table)
             for row in found[table]:
                 known[read_key(row)] = row
+        return got if self._holds else set(tried)
 
-    def _hold(self, wanted: Mapping[Table, list[Key]], tried: list[int]) -> set[int]:
-        """One statement: locks that may be busy, locks to wait for, locks that are shared."""
+    @staticmethod
+    def _locks(wanted: Mapping[Table, list[Key]], tried: list[int]) -> Locks:
+        """Locks that may be busy, locks to wait for, locks that are shared."""
         owned: list[tuple[int, int]] = []
         shared: list[int] = []
         for table, keys in wanted.items():
@@ -283,7 +342,5 @@ class Rows:
                 shared += [lock_of(table, key) for key in keys]
             elif lock == "own":
                 owned += [(rank, lock_of(table, key)) for key in keys]
-        if not (owned or shared or tried):
-            return set()
         in_order = [number for _rank, number in sorted(set(owned))]
-        return self._sets.hold(self.connection, tried, in_order, shared)
+        return Locks(sorted(tried), in_order, sorted(shared))

@@ -1,6 +1,6 @@
 """The wallet (账户余额): accounts, top-up, holds, statement. The door other domains use."""
 
-from backend.wallet.accounts import MERCHANT_PAYABLE, payable_account
+from backend.wallet.accounts import HOT_IDS, MERCHANT_PAYABLE, payable_account
 from backend.wallet.ledger import (
     Account,
     AccountClosed,
@@ -33,6 +33,7 @@ __all__ = [
     "CODE_B",
     "CODE_C",
     "CODE_D",
+    "HOT_IDS",
     "MERCHANT_PAYABLE",
     "SPEND",
     "Account",

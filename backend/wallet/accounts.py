@@ -88,6 +88,9 @@ SUSPENSE = "suspense"
 WRITE_OFF = "write_off"
 ADVANCE = "operator_advance"
 
+HOT_IDS = ("payable:", "channel:", "concession:", "income:", "expense:")
+"""How the ids of accounts begin that everybody posts on: no class, no floor, never frozen."""
+
 ASSETS = frozenset({CUSTODY_KIND, CHANNEL_RECEIVABLE, CONCESSION_RECEIVABLE, RIDE_DEBT})
 """What the city has or is owed. Suspense grows by credit and may stand on either side."""
 

@@ -18,8 +18,8 @@ from sqlalchemy import select
 from backend.db import Operation, Which
 from backend.kernel import business_date
 from backend.kernel.clock import BUSINESS_ZONE
-from backend.wallet import recipes
-from backend.wallet.accounts import ride_debt_id
+from backend.wallet import HOT_IDS, recipes
+from backend.wallet.accounts import ride_debt_id, suspense_id
 from backend.wallet.ledger import AccountState, Leg, Transfer, tables
 from tests.simulation.books import audit
 from tests.simulation.ledger_commands import (
@@ -37,6 +37,7 @@ from tests.simulation.ledger_commands import (
 )
 from tests.simulation.ledger_model import Answer, Model
 from tests.simulation.ledger_recipes import (
+    CASES,
     HOLDS,
     LIMITS,
     PAYABLES,
@@ -170,12 +171,13 @@ class LedgerLife(RuleBasedStateMachine):
         hold_id = self.fresh("hld")
         small = replace(pick, op=hold_id, part_fen=0)
         self.holds.append((hold_id, name, small))
-        # Only what leaves an account may run out; a top-up waits until the bank has spoken.
-        ttl_seconds = None if name == "top_up_leg" else ttl
+        # Only what leaves a person's account may run out; a top-up waits until the bank has spoken.
+        leg = HOLDS[name][0](small)
+        ttl_seconds = None if leg.debit.startswith(HOT_IDS) else ttl
         counts = ("spend", *pick.checks) if name == "payment_leg" else ()
         if name == "top_up_leg":
             counts = pick.cash
-        self.ask(Hold(hold_id, HOLDS[name][0](small), ttl_seconds, counts), how)
+        self.ask(Hold(hold_id, leg, ttl_seconds, counts), how)
 
     @precondition(lambda self: any(one[0] in self.model.holds for one in self.holds))
     @rule(at=INDEX, part=st.integers(1, 4), pay=st.sampled_from(PAYABLES), how=HOW)
@@ -198,7 +200,7 @@ class LedgerLife(RuleBasedStateMachine):
         there = [one for one in self.holds if one[0] in self.model.holds]
         return there[at % len(there)]
 
-    @rule(name=st.sampled_from([*WALLETS, PAYABLES[0]]), state=STATE)
+    @rule(name=st.sampled_from([*WALLETS, suspense_id(CASES[0])]), state=STATE)
     def set_state(self, name: str, state: AccountState) -> None:
         self.ask(SetState(name, state), "group")
 

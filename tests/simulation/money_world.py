@@ -40,7 +40,7 @@ from backend.virtual_card import (
     Provision,
     TapVerifier,
 )
-from backend.wallet import Ledger, Limits, OpenWallet, Proof, Wallets
+from backend.wallet import HOT_IDS, Ledger, Limits, OpenWallet, Proof, Wallets
 from backend.wallet.bank import SandboxBank
 from backend.wallet.ledger import AccountState, Limit, Period
 from backend.wallet.topups import RequestTopUp, TopUp, TopUps
@@ -317,7 +317,7 @@ def join(
     limits: Limits | None = None,
 ) -> World:
     """All services over `units`, and the house accounts opened; one ceiling and no other limit."""
-    ledger = Ledger(limits or Limits([CEILING]))
+    ledger = Ledger(limits or Limits([CEILING]), HOT_IDS)
     bank = SandboxBank(
         folder / "bank.db",
         clock,

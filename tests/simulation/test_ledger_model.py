@@ -25,7 +25,7 @@ from sqlalchemy import event, text
 from backend.db import METADATA, Databases, Units, Which, open_databases
 from backend.db.migrate import upgrade
 from backend.kernel import ManualClock
-from backend.wallet import recipes
+from backend.wallet import HOT_IDS, recipes
 from backend.wallet.ledger import AccountState, Ledger
 from backend.wallet.ledger.model import LedgerBroken
 from tests.simulation.books import dump
@@ -66,7 +66,7 @@ SEEDS = (7, 8, 10, 14, *range(100, 100 + settings().max_examples // 10 - 10))
 def _found(databases: Databases) -> City:
     """A city with the whole chart open and money in every wallet."""
     clock = ManualClock(START)
-    city = City(Units(databases, clock), Ledger(limits()), clock)
+    city = City(Units(databases, clock), Ledger(limits(), HOT_IDS), clock)
     with city.units.write(Which.LEDGER) as work:
         for account in chart():
             city.ledger.open_account(work.rows, account)

@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
+from functools import partial
 from typing import Any
 
 from backend.db import Rows
 from backend.kernel import business_date
-from backend.wallet.ledger import model, segments, tables, usage
+from backend.wallet.ledger import account_rows, model, segments, tables, usage
 from backend.wallet.ledger.limits import Limits, check_ceiling
 from backend.wallet.ledger.model import (
     Account,
@@ -26,18 +27,20 @@ from backend.wallet.ledger.model import (
     Transfer,
 )
 
-SIDES = {one.value: one for one in Side}
-STATES = {one.value: one for one in AccountState}
-POSTED = ("debits_posted", "credits_posted", "lines")
-PENDING = ("debits_pending", "credits_pending", "holds_expire_at")
 HOLDS_AT_ONCE_MAX = 1_000  # of one account, read at once
 
 
 @dataclass(frozen=True, slots=True)
 class Ledger:
-    """Each method runs over the rows it is given; `limits` are the figures that hold today."""
+    """Each method runs over the rows it is given; `limits` are the figures that hold today.
+
+    `hot`: how the ids of accounts begin that everybody posts on. Such an account has no class and
+    no floor and is never frozen, so nothing is decided by it: its row is held for the last round
+    trips of a transaction only, and what `post` gives back does not tell it.
+    """
 
     limits: Limits
+    hot: tuple[str, ...] = ()
 
     # --- what will be read --------------------------------------------------------------------
 
@@ -52,7 +55,8 @@ class Ledger:
         """Want what posting on these accounts reads; `counted`: the account whose use counts."""
         segments.want_open_segment(rows)
         for name in account_ids:
-            rows.want(tables.account, name)
+            if not name.startswith(self.hot):
+                rows.want(tables.account, name)
         if counted is not None:
             for key in usage.keys(self.limits, counted, counts, business_date(rows.now)):
                 rows.want(tables.usage, *key)
@@ -84,9 +88,10 @@ class Ledger:
 
     def open_account(self, rows: Rows, account: Account) -> None:
         """Open an account; does nothing when it is open already."""
-        if rows.find(tables.account, account.account_id) is None:
-            row = account._asdict() | {"side": account.side.value, "state": account.state.value}
-            rows.add(tables.account, row)
+        if account.account_id.startswith(self.hot):
+            rows.later(tables.account, (account.account_id,), partial(account_rows.opened, account))
+        elif rows.find(tables.account, account.account_id) is None:
+            rows.add(tables.account, account_rows.account_row(account))
 
     def find_account(self, rows: Rows, account_id: str) -> Account | None:
         """The account as it stands, holds that have run out not counted; None for none."""
@@ -94,24 +99,11 @@ class Ledger:
         row = rows.find(tables.account, account_id)
         if row is None:
             return None
-        return Account(
-            account_id,
-            row["kind"],
-            SIDES[row["side"]],
-            row["account_class"],
-            row["floor_fen"],
-            STATES[row["state"]],
-            row["debits_posted"],
-            row["credits_posted"],
-            row["debits_pending"],
-            row["credits_pending"],
-            row["lines"],
-            row["holds_expire_at"],
-        )
+        return account_rows.to_account(row)
 
     def accounts(self, rows: Rows, account_ids: Iterable[str]) -> dict[str, Account]:
-        """The accounts as they stand; an unknown one is a bug of the caller's."""
-        names = tuple(account_ids)
+        """The accounts as they stand, without the hot ones; an unknown one is a bug."""
+        names = [name for name in account_ids if not name.startswith(self.hot)]
         for name in names:  # before any is read: a hold that ends changes two accounts
             self._let_expire(rows, name)
         found = {}
@@ -129,8 +121,9 @@ class Ledger:
             self._expire_holds(rows, account_id)
 
     def set_state(self, rows: Rows, account_id: str, state: AccountState) -> None:
-        """Freeze, open again or close."""
-        self.accounts(rows, (account_id,))
+        """Freeze, open again or close; never a hot one."""
+        if account_id not in self.accounts(rows, (account_id,)):
+            raise LedgerBroken(f"{account_id} stays open")
         rows.change(tables.account, (account_id,), state=state.value)
 
     # --- posting ------------------------------------------------------------------------------
@@ -147,7 +140,7 @@ class Ledger:
         with_ceilings: bool = True,
         counted_on: date | None = None,
     ) -> dict[str, Account]:
-        """Post all legs; the accounts afterwards.
+        """Post all legs; the accounts afterwards, without the hot ones.
 
         `checked`: the accounts whose rules count (default: all); `with_ceilings`: False for money
         that comes home, which no ceiling reached meanwhile can keep out; `counted_on`: the day on
@@ -168,7 +161,7 @@ class Ledger:
             )
         usage.count(self.limits, rows, before, transfer, back_on=counted_on)
         self._write(rows, transfer, entries)
-        _save(rows, before, after, POSTED)
+        account_rows.save(rows, before, after, account_rows.POSTED)
         return after
 
     def _write(self, rows: Rows, transfer: Transfer, entries: Iterable[Entry]) -> None:
@@ -198,6 +191,9 @@ class Ledger:
                 "posted_at": now,
             }
             rows.append(tables.entry, line)
+            if one.line is None:
+                step = partial(account_rows.with_line, one.side, line)
+                rows.later(tables.account, (one.account_id,), step)
 
     # --- holds --------------------------------------------------------------------------------
 
@@ -216,9 +212,9 @@ class Ledger:
         ceiling may not run out, or it would count there until somebody asks the payer.
         """
         before = self.accounts(rows, (leg.debit, leg.credit))
-        if expires_at is not None and before[leg.credit].account_class is not None:
-            raise LedgerBroken(f"a hold that comes to {leg.credit} cannot run out")
-        after = model.pend(before, leg, leg.amount_fen)
+        if expires_at is not None:
+            self._check_may_expire(before, leg)
+        after = self._pend(rows, before, leg, leg.amount_fen)
         for name in before:
             self._check(rows, before[name], after[name], (leg,), counts)
         usage.count_hold(self.limits, rows, before, leg, counts)
@@ -237,7 +233,7 @@ class Ledger:
             "made_at": rows.now,
         }
         rows.add(tables.hold, row)
-        _save(rows, before, after, PENDING)
+        account_rows.save(rows, before, after, account_rows.PENDING)
         return after
 
     def post_hold(self, rows: Rows, hold_id: str, transfer: Transfer) -> dict[str, Account]:
@@ -249,13 +245,14 @@ class Ledger:
         hold = self._decide(rows, hold_id, "posted")
         leg = Leg(hold["debit"], hold["credit"], hold["amount_fen"])
         before = self.accounts(rows, sorted({*transfer.account_ids(), leg.debit, leg.credit}))
-        after, entries = model.post(model.pend(before, leg, -leg.amount_fen), transfer.legs)
+        released = self._pend(rows, before, leg, -leg.amount_fen)
+        after, entries = model.post(released, transfer.legs)
         taken_fen = sum(one.amount_fen for one in transfer.legs if one.debit == leg.debit)
         if taken_fen > leg.amount_fen:
             raise LedgerBroken(f"{hold_id} holds {leg.amount_fen} fen, not {taken_fen}")
         usage.recount_hold(self.limits, rows, before, hold, transfer.legs)
         self._write(rows, transfer, entries)
-        _save(rows, before, after, (*POSTED, *PENDING))
+        account_rows.save(rows, before, after, (*account_rows.POSTED, *account_rows.PENDING))
         return after
 
     def void_hold(self, rows: Rows, hold_id: str) -> dict[str, Account]:
@@ -265,10 +262,26 @@ class Ledger:
     def _release(self, rows: Rows, hold: Mapping[str, Any]) -> dict[str, Account]:
         leg = Leg(hold["debit"], hold["credit"], hold["amount_fen"])
         before = self.accounts(rows, (leg.debit, leg.credit))
-        after = model.pend(before, leg, -leg.amount_fen)
+        after = self._pend(rows, before, leg, -leg.amount_fen)
         usage.recount_hold(self.limits, rows, before, hold, ())
-        _save(rows, before, after, PENDING)
+        account_rows.save(rows, before, after, account_rows.PENDING)
         return after
+
+    def _pend(
+        self, rows: Rows, before: Mapping[str, Account], leg: Leg, amount_fen: int
+    ) -> dict[str, Account]:
+        for side, name in ((Side.DEBIT, leg.debit), (Side.CREDIT, leg.credit)):
+            if name.startswith(self.hot):
+                rows.later(
+                    tables.account, (name,), partial(account_rows.with_pending, side, amount_fen)
+                )
+        return model.pend(before, leg, amount_fen)
+
+    def _check_may_expire(self, accounts: Mapping[str, Account], leg: Leg) -> None:
+        """What runs out is found by who pays, and releases money that has no ceiling to reach."""
+        payee = accounts.get(leg.credit)
+        if leg.debit.startswith(self.hot) or (payee and payee.account_class is not None):
+            raise LedgerBroken(f"a hold from {leg.debit} to {leg.credit} cannot run out")
 
     def _decide(self, rows: Rows, hold_id: str, state: str) -> Mapping[str, Any]:
         hold = rows.find(tables.hold, hold_id)
@@ -329,14 +342,3 @@ class Ledger:
             if ceiling is not None:
                 check_ceiling(ceiling, before.promised_fen, after.promised_fen)
         usage.check(self.limits, rows, before, legs, counts)
-
-
-def _save(
-    rows: Rows,
-    before: Mapping[str, Account],
-    after: Mapping[str, Account],
-    columns: tuple[str, ...],
-) -> None:
-    for name, new in after.items():
-        if new is not before[name]:
-            rows.change(tables.account, (name,), **{one: getattr(new, one) for one in columns})

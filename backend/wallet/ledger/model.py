@@ -149,50 +149,63 @@ class Account(NamedTuple):
         """What will be there when all that is under way has come: ceilings look at this."""
         return self.balance_fen + self.incoming_fen
 
-    def debited(self, amount_fen: int) -> Account:
-        """The account after a posted debit."""
-        return self._replace(debits_posted=self.debits_posted + amount_fen, lines=self.lines + 1)
-
-    def credited(self, amount_fen: int) -> Account:
-        """The account after a posted credit."""
+    def moved(self, side: Side, amount_fen: int) -> Account:
+        """The account with one more line, posted on that side."""
+        if side is Side.DEBIT:
+            return self._replace(
+                debits_posted=self.debits_posted + amount_fen, lines=self.lines + 1
+            )
         return self._replace(credits_posted=self.credits_posted + amount_fen, lines=self.lines + 1)
+
+    def pending(self, side: Side, amount_fen: int) -> Account:
+        """The account with that much more pending on that side; negative: less."""
+        if side is Side.DEBIT:
+            return self._replace(debits_pending=self.debits_pending + amount_fen)
+        return self._replace(credits_pending=self.credits_pending + amount_fen)
 
 
 class Entry(NamedTuple):
-    """One line of one account's statement."""
+    """One line of one account's statement.
+
+    Line and balance are None while the account is not at hand: it is written down later.
+    """
 
     account_id: str
-    line: int
+    line: int | None
     side: Side
     amount_fen: int
-    balance_fen: int
+    balance_fen: int | None
     leg: int
 
 
 def post(
     accounts: Mapping[str, Account], legs: Iterable[Leg]
 ) -> tuple[dict[str, Account], list[Entry]]:
-    """The accounts after the legs, and the statement lines they add; refuses nothing."""
+    """The accounts after the legs, and the statement lines they add; refuses nothing.
+
+    Of an account that is not among `accounts` only the amount is known.
+    """
     after = dict(accounts)
     entries: list[Entry] = []
     for number, leg in enumerate(legs):
         amount_fen = leg.amount_fen
         for side, name in ((Side.DEBIT, leg.debit), (Side.CREDIT, leg.credit)):
-            one = after[name]
-            one = one.debited(amount_fen) if side is Side.DEBIT else one.credited(amount_fen)
-            after[name] = one
+            one = after.get(name)
+            if one is None:
+                entries.append(Entry(name, None, side, amount_fen, None, number))
+                continue
+            one = after[name] = one.moved(side, amount_fen)
             entries.append(Entry(name, one.lines, side, amount_fen, one.balance_fen, number))
     return after, entries
 
 
 def pend(accounts: Mapping[str, Account], leg: Leg, amount_fen: int) -> dict[str, Account]:
     """The accounts with `amount_fen` more of the leg pending on both sides; negative: less."""
-    debit, credit = accounts[leg.debit], accounts[leg.credit]
-    return {
-        **accounts,
-        leg.debit: debit._replace(debits_pending=debit.debits_pending + amount_fen),
-        leg.credit: credit._replace(credits_pending=credit.credits_pending + amount_fen),
-    }
+    after = dict(accounts)
+    for side, name in ((Side.DEBIT, leg.debit), (Side.CREDIT, leg.credit)):
+        if name in after:
+            after[name] = after[name].pending(side, amount_fen)
+    return after
 
 
 def check_move(before: Account, after: Account) -> None:

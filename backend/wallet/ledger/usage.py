@@ -81,7 +81,7 @@ def count_hold(
     """Count a hold, on the day it is made, as if it were posted."""
     day = business_date(rows.now)
     for name in (leg.debit, leg.credit):
-        if is_limited(accounts[name]):
+        if name in accounts and is_limited(accounts[name]):
             _add(rows, keys(limits, name, counts, day), leg.amount_fen, 1)
 
 
@@ -97,7 +97,7 @@ def recount_hold(
         return
     day, counts = business_date(hold["made_at"]), hold["counts"].split(",")
     for name in (hold["debit"], hold["credit"]):
-        if is_limited(accounts[name]):
+        if name in accounts and is_limited(accounts[name]):
             more_fen = used_fen(name, legs) - hold["amount_fen"]
             _add(rows, keys(limits, name, counts, day), more_fen, 0 if legs else -1)
 
