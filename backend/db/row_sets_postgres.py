@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import date, datetime
 from functools import cache
 from typing import Any, LiteralString
 from typing import cast as cast_type
@@ -29,6 +30,7 @@ from sqlalchemy import (
     delete,
     func,
     insert,
+    literal_column,
     null,
     select,
     tuple_,
@@ -36,7 +38,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import psycopg as postgresql
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.types import UserDefinedType
+from sqlalchemy.types import TypeDecorator, UserDefinedType
 
 from backend.db.row_sets import (
     Changes,
@@ -60,15 +62,14 @@ class PostgresRows:
         self, connection: Connection, locks: Locks, wanted: Mapping[Table, list[Key]]
     ) -> tuple[set[int], dict[Table, list[Row]]]:
         # Each statement sees what was committed before it began: the rows are read after the
-        # locks are held, though all of it is sent at once.
+        # locks are held, though both are sent at once.
+        tables = tuple(wanted)
         with _pipeline(connection) as run:
             held = run(_HOLD, _lock_values(locks)) if locks else None
-            asked = [
-                (table, run(_select_text(table), {"keys": _keys_json(table, keys)}))
-                for table, keys in wanted.items()
-            ]
+            read = run(_select_text(tables), _keys_of(wanted)) if tables else None
             free = held.fetchone() if held else None
-            rows = {table: _rows(table, cursor.fetchall()) for table, cursor in asked}
+            found = read.fetchall() if read else ()
+        rows = {tables[place]: _rows(tables[place], given or []) for place, given in found}
         return set(free[0] or ()) if free else set(), rows
 
     def write(self, connection: Connection, changes: list[Changes]) -> None:
@@ -115,21 +116,35 @@ def _pipeline(connection: Connection) -> Iterator[Run]:
 
 @cache
 def _readers(table: Table) -> tuple[tuple[str, Callable[[Any], Any]], ...]:
-    """The columns that SQLAlchemy reads in its own way; the others are as the driver gives them."""
-    readers = (
-        (one.name, one.type.dialect_impl(POSTGRES).result_processor(POSTGRES, None))
-        for one in table.columns
-    )
+    """How the columns are read that JSON has no word for."""
+    readers = ((one.name, _reader(one)) for one in table.columns)
     return tuple((name, read) for name, read in readers if read is not None)
 
 
-def _rows(table: Table, found: Sequence[Sequence[Any]]) -> list[Row]:
-    names = column_names(table)
-    rows = [dict(zip(names, values, strict=True)) for values in found]
+def _reader(column: Column[Any]) -> Callable[[Any], Any] | None:
+    stored = column.type
+    if isinstance(stored, TypeDecorator):
+        stored = stored.impl_instance
+    from_text = _FROM_TEXT.get(stored.python_type)
+    from_driver = column.type.dialect_impl(POSTGRES).result_processor(POSTGRES, None)
+    if from_text is None or from_driver is None:
+        return from_text or from_driver
+    return lambda said: from_driver(from_text(said))
+
+
+_FROM_TEXT: Mapping[type, Callable[[str], Any]] = {
+    datetime: datetime.fromisoformat,
+    date: date.fromisoformat,
+    bytes: lambda said: bytes.fromhex(said.removeprefix("\\x")),
+}
+
+
+def _rows(table: Table, found: list[Row]) -> list[Row]:
     for name, read in _readers(table):
-        for row in rows:
-            row[name] = read(row[name])
-    return cast_type("list[Row]", rows)
+        for row in cast_type("list[dict[str, Any]]", found):
+            if row[name] is not None:
+                row[name] = read(row[name])
+    return found
 
 
 # Each lock is asked for in the order of the array: everybody queues in the same order; the shared
@@ -169,15 +184,15 @@ def _keys_json(table: Table, keys: list[Key]) -> str:
     return as_json([dict(zip(names, key, strict=True)) for key in keys])
 
 
-def _is_among(table: Table) -> ColumnElement[bool]:
+def _is_among(table: Table, keys: str = "keys") -> ColumnElement[bool]:
     names = list(table.primary_key)
     if len(names) == 1:
-        each = func.json_array_elements_text(cast(bindparam("keys", type_=Text), JSON))
+        each = func.json_array_elements_text(cast(bindparam(keys, type_=Text), JSON))
         typed = each if isinstance(names[0].type, String) else cast(each, names[0].type)
         return _is_any(names[0], select(typed))
-    wanted = _rows_of_json(table, "keys")
+    wanted = _rows_of_json(table, keys)
     listed = tuple_(*names).in_(select(*(wanted.c[one.name] for one in names)))
-    return and_(_is_first_any(table, "keys"), listed)
+    return and_(_is_first_any(table, keys), listed)
 
 
 def _is_first_any(table: Table, name: str) -> ColumnElement[bool]:
@@ -198,8 +213,26 @@ def _text_of(statement: Select[Any] | Insert | Update | Delete) -> LiteralString
 
 
 @cache
-def _select_text(table: Table) -> LiteralString:
-    return _text_of(select(table).where(_is_among(table)))
+def _select_text(tables: tuple[Table, ...]) -> LiteralString:
+    """One statement for all tables: the place of each, and its rows as one JSON array."""
+    each = (
+        select(literal_column(str(place)), func.json_agg(table.table_valued()))
+        .select_from(table)
+        .where(_is_among(table, _keys_name(place)))
+        for place, table in enumerate(tables)
+    )
+    return " UNION ALL ".join(_text_of(one) for one in each)
+
+
+def _keys_of(wanted: Mapping[Table, list[Key]]) -> dict[str, str]:
+    return {
+        _keys_name(place): _keys_json(table, keys)
+        for place, (table, keys) in enumerate(wanted.items())
+    }
+
+
+def _keys_name(place: int) -> str:
+    return f"keys_{place}"
 
 
 @cache
