@@ -179,19 +179,19 @@ class Process:
 
 @contextmanager
 def gunicorn(app: str, city: City, name: str) -> Iterator[Process]:
-    """`app` on gunicorn's gevent workers, as the operator's page serves it; stopped at the end.
+    """`app` as `gunicorn.conf.py` says and the operator's page serves it; stopped at the end.
 
     Returns at once: `wait_until_ready` tells when it answers. Raises BenchFailed.
     """
     port = free_port()
-    command = [sys.executable, "-m", "gunicorn", "-k", "gevent", "--workers", str(WORKERS)]
-    command += ["--keep-alive", "60", "--bind", f"127.0.0.1:{port}", app]
+    command = [sys.executable, "-m", "gunicorn", "--bind", f"127.0.0.1:{port}", app]
+    workers = {"CITY_WORKERS": str(WORKERS)}
     log = city.var.parent / f"{name}.log"
     with log.open("ab") as out:
         process = subprocess.Popen(
             command,
             cwd=ROOT,
-            env={**environment(city.var, port, free_port()), **city.settings},
+            env={**environment(city.var, port, free_port()), **city.settings, **workers},
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=out,
