@@ -51,6 +51,10 @@ class LedgerSubject(Protocol):
         """Gives its connections back."""
 
 
+PAYEE = "bench:payee:"
+"""Accounts without a floor that everybody pays to, as payables are."""
+
+
 def wallet(number: int) -> str:
     """Name of a wallet of the ledger bench."""
     return f"bench:wallet:{number:08d}"
@@ -58,7 +62,7 @@ def wallet(number: int) -> str:
 
 def payee(number: int) -> str:
     """Name of an account the wallets pay to."""
-    return f"bench:payee:{number:03d}"
+    return f"{PAYEE}{number:03d}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +108,7 @@ class PresentLedger:
 def open_ledger(url: str, clients: int) -> PresentLedger:
     """The ledger over a database, with a connection for each client."""
     databases = open_databases(dict.fromkeys(Which, url), pool_size=clients)
-    return PresentLedger(Units(databases, SystemClock()), Ledger(Limits([])))
+    return PresentLedger(Units(databases, SystemClock()), Ledger(Limits([]), (PAYEE,)))
 
 
 def migrate(urls: dict[Which, str]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import date
+from functools import lru_cache
 from typing import Any
 
 from backend.db import Rows
@@ -33,11 +34,18 @@ def used_fen(account_id: str, legs: tuple[Leg, ...]) -> int:
 
 def keys(limits: Limits, account_id: str, counts: Iterable[str], day: date) -> list[Key]:
     """The rows that keep the use of these counters on a day."""
-    return [
-        _key(account_id, counter, period, day)
+    return [(account_id, *place) for place in _places(limits, tuple(counts), day)]
+
+
+@lru_cache(maxsize=1_000)  # a day has few; each payment asks several times
+def _places(
+    limits: Limits, counts: tuple[str, ...], day: date
+) -> tuple[tuple[str, str, date], ...]:
+    return tuple(
+        (counter, period.value, period_start(period, day))
         for counter in counts
         for period in limits.periods(counter, day)
-    ]
+    )
 
 
 def check(
@@ -119,9 +127,6 @@ def _add(rows: Rows, places: Iterable[Key], amount_fen: int, times: int) -> None
 def _used(rows: Rows, account_id: str, counter: str, period: Period, day: date) -> tuple[int, int]:
     if period is Period.SALE:
         return 0, 0
-    row = rows.find(tables.usage, *_key(account_id, counter, period, day))
+    starts_on = period_start(period, day)
+    row = rows.find(tables.usage, account_id, counter, period.value, starts_on)
     return (0, 0) if row is None else (row["amount_fen"], row["times"])
-
-
-def _key(account_id: str, counter: str, period: Period, day: date) -> Key:
-    return account_id, counter, period.value, period_start(period, day)
