@@ -167,6 +167,8 @@ class Sessions:
         if session.access_token != spent:
             return session.access_token  # another thread or process was here first
         operation = self._stored_refresh(session)
+        if operation is None:
+            return self._session().access_token  # rotated, or ended, since we looked
         document = self._send_refresh(operation)
 
         def take(state: State) -> State:
@@ -179,7 +181,9 @@ class Sessions:
             raise SignedOut("the session ended meanwhile")
         return after.access_token
 
-    def _stored_refresh(self, session: Session) -> Operation:
+    def _stored_refresh(self, session: Session) -> Operation | None:
+        """The request that rotates this session; None when it is another one by now."""
+
         def store(state: State) -> State:
             if state.session != session or state.find_operation(Kind.REFRESH):
                 return state
@@ -188,10 +192,8 @@ class Sessions:
             operation = self.make_operation(Kind.REFRESH, REFRESH_PATH, body, proof_jti=jti)
             return state.with_operation(operation)
 
-        operation = self._document.change(store).find_operation(Kind.REFRESH)
-        if operation is None:
-            raise SignedOut("the session changed meanwhile")
-        return operation
+        state = self._document.change(store)
+        return state.find_operation(Kind.REFRESH) if state.session == session else None
 
     def _send_refresh(self, operation: Operation) -> Mapping[str, object]:
         try:
