@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from card_protocol import tlv
@@ -17,6 +17,7 @@ from card_protocol.checks import (
 from card_protocol.errors import MalformedBytes
 from card_protocol.signatures import (
     SIGNATURE_BYTES,
+    PublicKey,
     Suite,
     require_compressed_point,
     verify_signature,
@@ -31,7 +32,8 @@ CODE = "certificate_malformed"
 CERTIFICATE_BYTES_MAX = 250
 PRODUCT_CHARACTERS_MAX = 16
 UNSIGNED = bytes(SIGNATURE_BYTES)
-VERSION = 1
+VERSION = 1  # keys and signature are ES256's
+VERSION_WITH_SUITE = 2  # another suite's, named right after the version
 # Said before every body signed, so that no other thing the issuer key signs can pass for one.
 BODY_CONTEXT = b"CITY CARD certificate 1\x00"
 
@@ -48,6 +50,7 @@ TAG_OFFLINE_SUM_MAX = 0xDF07
 TAG_STATUS_INDEX = 0xDF08
 TAG_ISSUER_KEY_INDEX = 0xDF09
 TAG_ISSUER_SIGNATURE = 0xDF0A
+TAG_SUITE = 0xDF0B
 
 _ORDER = (
     TAG_VERSION,
@@ -63,8 +66,11 @@ _ORDER = (
     TAG_ISSUER_KEY_INDEX,
     TAG_ISSUER_SIGNATURE,
 )
+_ORDER_WITH_SUITE = (TAG_VERSION, TAG_SUITE, *_ORDER[1:])
+_HEAD_WITH_SUITE = tlv.Tlv(TAG_VERSION, VERSION_WITH_SUITE.to_bytes(1)).encode()
 _WIDTHS = {  # bytes of each whole number
     TAG_VERSION: 1,
+    TAG_SUITE: 1,
     TAG_CONCESSION_GROUP: 1,
     TAG_NOT_BEFORE: 4,
     TAG_NOT_AFTER: 4,
@@ -94,6 +100,7 @@ class Certificate:
     status_index: int  # u32, place in the status list
     issuer_key_index: int  # u8
     signature: bytes = UNSIGNED  # 64 bytes r‖s
+    suite: Suite = Suite.AES_ES256  # of the device key and of the issuer's signature
 
     def __post_init__(self) -> None:
         require_token_number(self.token_number, CODE)
@@ -111,6 +118,12 @@ class Certificate:
             require_whole(getattr(self, name), 0, U32_MAX, CODE, name)
         require(self.not_before <= self.not_after, CODE, "not_before is after not_after")
         require_bytes(self.signature, SIGNATURE_BYTES, CODE, "signature")
+        require(isinstance(self.suite, Suite), CODE, "unknown suite")
+
+    @property
+    def device_key(self) -> PublicKey:
+        """What the device's signatures are verified with."""
+        return PublicKey(self.suite, self.device_public_key)
 
     def body(self) -> bytes:
         """What the issuer signs: the context, then every object but the signature."""
@@ -133,11 +146,9 @@ class Certificate:
         if len(body) > CERTIFICATE_BYTES_MAX:
             raise MalformedBytes(CODE, "longer than one record")
         (record,) = tlv.values_in_order(body, (TAG_RECORD_TEMPLATE,), CODE)
-        values = dict(zip(_ORDER, tlv.values_in_order(record, _ORDER, CODE), strict=True))
-        for tag, width in _WIDTHS.items():
-            require_bytes(values[tag], width, CODE, f"object {tag:X}")
-        number = {tag: int.from_bytes(values[tag]) for tag in _WIDTHS}
-        require(number[TAG_VERSION] == VERSION, CODE, "unknown version")
+        order = _ORDER_WITH_SUITE if record.startswith(_HEAD_WITH_SUITE) else _ORDER
+        values = dict(zip(order, tlv.values_in_order(record, order, CODE), strict=True))
+        number = _numbers(values)
         return cls(
             token_number=decode_token_number(values[TAG_TOKEN_NUMBER], CODE),
             device_public_key=values[TAG_DEVICE_PUBLIC_KEY],
@@ -151,27 +162,49 @@ class Certificate:
             status_index=number[TAG_STATUS_INDEX],
             issuer_key_index=number[TAG_ISSUER_KEY_INDEX],
             signature=values[TAG_ISSUER_SIGNATURE],
+            suite=Suite(number.get(TAG_SUITE, Suite.AES_ES256)),
         )
 
     def _objects(self) -> tuple[tlv.Tlv, ...]:
-        values = (
-            VERSION.to_bytes(1),
-            encode_token_number(self.token_number),
-            self.device_public_key,
-            self.product.encode("ascii"),
-            self.concession_group.to_bytes(1),
-            self.not_before.to_bytes(4),
-            self.not_after.to_bytes(4),
-            self.offline_sale_max_fen.to_bytes(4),
-            self.offline_sum_max_fen.to_bytes(4),
-            self.status_index.to_bytes(4),
-            self.issuer_key_index.to_bytes(1),
-        )
-        return tuple(tlv.Tlv(tag, value) for tag, value in zip(_ORDER[:-1], values, strict=True))
+        values = {
+            TAG_VERSION: VERSION.to_bytes(1),
+            TAG_TOKEN_NUMBER: encode_token_number(self.token_number),
+            TAG_DEVICE_PUBLIC_KEY: self.device_public_key,
+            TAG_PRODUCT: self.product.encode("ascii"),
+            TAG_CONCESSION_GROUP: self.concession_group.to_bytes(1),
+            TAG_NOT_BEFORE: self.not_before.to_bytes(4),
+            TAG_NOT_AFTER: self.not_after.to_bytes(4),
+            TAG_OFFLINE_SALE_MAX: self.offline_sale_max_fen.to_bytes(4),
+            TAG_OFFLINE_SUM_MAX: self.offline_sum_max_fen.to_bytes(4),
+            TAG_STATUS_INDEX: self.status_index.to_bytes(4),
+            TAG_ISSUER_KEY_INDEX: self.issuer_key_index.to_bytes(1),
+        }
+        order: tuple[int, ...] = _ORDER
+        if self.suite is not Suite.AES_ES256:
+            order = _ORDER_WITH_SUITE
+            values[TAG_VERSION] = VERSION_WITH_SUITE.to_bytes(1)
+            values[TAG_SUITE] = self.suite.to_bytes(1)
+        return tuple(tlv.Tlv(tag, values[tag]) for tag in order[:-1])
 
 
-def verify_certificate(
-    certificate: Certificate, issuer_public_key: bytes, suite: Suite = Suite.AES_ES256
-) -> bool:
-    """True when this issuer key (SEC1, 33 or 65 bytes) signed it; says nothing about time."""
-    return verify_signature(issuer_public_key, certificate.body(), certificate.signature, suite)
+def _numbers(values: Mapping[int, bytes]) -> dict[int, int]:
+    """The whole numbers of a record. ES256's suite is never named: one value, one encoding."""
+    number = {}
+    for tag in values.keys() & _WIDTHS.keys():
+        require_bytes(values[tag], _WIDTHS[tag], CODE, f"object {tag:X}")
+        number[tag] = int.from_bytes(values[tag])
+    version = VERSION_WITH_SUITE if TAG_SUITE in number else VERSION
+    require(number[TAG_VERSION] == version, CODE, "unknown version")
+    other = set(Suite) - {Suite.AES_ES256}
+    require(number.get(TAG_SUITE, Suite.SM4_SM2) in other, CODE, "unknown suite, or ES256's")
+    return number
+
+
+def verify_certificate(certificate: Certificate, issuer_public_key: bytes) -> bool:
+    """True when this issuer key (SEC1, 33 or 65 bytes) of the certificate's own suite signed it.
+
+    Says nothing about time. A key of the other suite's curve verifies nothing.
+    """
+    return verify_signature(
+        issuer_public_key, certificate.body(), certificate.signature, certificate.suite
+    )

@@ -17,6 +17,15 @@ class MalformedBytes(ValueError):
 
 
 class SuiteNotSupported(Exception):
-    """A known cipher suite this build cannot compute with."""
+    """A known cipher suite, and no key of it here."""
 
     code = "suite_not_supported"
+
+
+class CodeRefused(Exception):
+    """A code that reads well and may not pass; `code` is stable, callers switch on it."""
+
+    def __init__(self, code: str, reason: str) -> None:
+        super().__init__(f"{code}: {reason}")
+        self.code = code
+        self.reason = reason

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hmac
 from dataclasses import dataclass
 from datetime import date as calendar_date
 from datetime import time as clock_time
 from enum import IntEnum, unique
 
-from cryptography.hazmat.primitives.ciphers.algorithms import AES128
+from cryptography.hazmat.primitives.ciphers.algorithms import AES128, SM4
 from cryptography.hazmat.primitives.cmac import CMAC
 
 from card_protocol import tlv
@@ -27,7 +28,6 @@ from card_protocol.signatures import (
     SIGNATURE_BYTES,
     Suite,
     compressed_point,
-    require_computable,
     sign,
     signature_from_der,
     verify_signature,
@@ -53,11 +53,13 @@ __all__ = [  # the door of the mobile card: its parts live in three more modules
     "compute_cryptogram",
     "cryptogram_input",
     "is_luhn_valid",
+    "is_signed_by_device",
     "luhn_check_digit",
     "sign",
     "signature_from_der",
     "signature_input",
     "verify_certificate",
+    "verify_cryptogram",
     "verify_signature",
 ]
 
@@ -344,13 +346,17 @@ def cryptogram_input(pdol_data: bytes, aip: bytes, atc: int, iad_bytes: bytes) -
 def compute_cryptogram(suite: Suite, key: bytes, data: bytes) -> bytes:
     """9F26: the leftmost 8 bytes of CMAC (NIST SP 800-38B) under the limited-use key.
 
-    Raises `SuiteNotSupported` for the SM suite. Compare results with `hmac.compare_digest`.
+    The block cipher is AES-128 or SM4, by the suite. `verify_cryptogram` compares.
     """
-    require_computable(suite)
     require_bytes(key, CRYPTOGRAM_KEY_BYTES, "key_malformed", "a limited-use key")
-    mac = CMAC(AES128(key))
+    mac = CMAC(AES128(key) if suite is Suite.AES_ES256 else SM4(key))
     mac.update(data)
     return mac.finalize()[:CRYPTOGRAM_BYTES]
+
+
+def verify_cryptogram(suite: Suite, key: bytes, data: bytes, cryptogram: bytes) -> bool:
+    """True when 9F26 is what this key gives over the data; compared in constant time."""
+    return hmac.compare_digest(compute_cryptogram(suite, key, data), cryptogram)
 
 
 def signature_input(
@@ -359,3 +365,16 @@ def signature_input(
     """What the device key signs for 9F4B: the cryptogram's input ‖ the cryptogram, 61 bytes."""
     require_bytes(cryptogram, CRYPTOGRAM_BYTES, "cryptogram_input_malformed", "cryptogram")
     return cryptogram_input(pdol_data, aip, atc, iad_bytes) + cryptogram
+
+
+def is_signed_by_device(certificate: Certificate, pdol_data: bytes, response: GpoResponse) -> bool:
+    """The offline check of 9F4B: true when the certificate's device signed this answer.
+
+    Token number and suite of the answer are those of the certificate: a key never verifies
+    under the other suite. Raises `MalformedBytes` for PDOL data of another length.
+    """
+    if (response.token_number, response.iad.suite) != (certificate.token_number, certificate.suite):
+        return False
+    iad = response.iad.encode()
+    signed = signature_input(pdol_data, response.aip, response.atc, iad, response.cryptogram)
+    return certificate.device_key.verify(signed, response.signature)

@@ -17,9 +17,11 @@ class StatusWord(IntEnum):
     MEMORY_FAILURE = 0x6581
     WRONG_LENGTH = 0x6700
     COMMAND_NOT_ACCEPTABLE = 0x6901
+    FILE_KIND_WRONG = 0x6981
     SECURITY_STATUS_NOT_MET = 0x6982
     PIN_BLOCKED = 0x6983
     CONDITIONS_NOT_MET = 0x6985
+    NO_CURRENT_FILE = 0x6986
     SECURE_MESSAGING_WRONG = 0x6988
     WRONG_DATA = 0x6A80
     FUNCTION_NOT_SUPPORTED = 0x6A81
@@ -57,9 +59,11 @@ MEANINGS: Mapping[StatusWord, Meaning] = MappingProxyType(
         StatusWord.COMMAND_NOT_ACCEPTABLE: Meaning(
             "command not acceptable in this state", "当前状态不接受此命令"
         ),
+        StatusWord.FILE_KIND_WRONG: Meaning("not that kind of file", "命令与文件结构不相容"),
         StatusWord.SECURITY_STATUS_NOT_MET: Meaning("security status not met", "不满足安全状态"),
         StatusWord.PIN_BLOCKED: Meaning("PIN is blocked", "密码已锁定"),
         StatusWord.CONDITIONS_NOT_MET: Meaning("conditions of use not met", "不满足使用条件"),
+        StatusWord.NO_CURRENT_FILE: Meaning("no file is selected", "没有选择当前文件"),
         StatusWord.SECURE_MESSAGING_WRONG: Meaning(
             "secure messaging object is wrong", "安全报文数据项不正确"
         ),

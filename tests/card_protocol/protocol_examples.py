@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from code_examples import CODE_EXAMPLES
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from card_protocol import emvco, pay_code
+from card_protocol import emvco, pay_code, sm2
 from card_protocol.apdu import CommandApdu, ResponseApdu
 from card_protocol.commands import GetProcessingOptions, ReadRecord, Select
 from card_protocol.emvco import DataObject, MerchantAccount, MerchantCode
@@ -38,6 +39,8 @@ ISSUER_KEY = ec.derive_private_key(0x1550E5, ec.SECP256R1())
 SEALING_KEY = ec.derive_private_key(0x5EA1, ec.SECP256R1())
 DEVICE_POINT = compressed_point(DEVICE_KEY.public_key())
 ISSUER_POINT = compressed_point(ISSUER_KEY.public_key())
+SM_DEVICE_KEY = sm2.PrivateKey.from_scalar((0xD0D0).to_bytes(32))
+SM_ISSUER_KEY = sm2.PrivateKey.from_scalar((0x1550E5).to_bytes(32))
 LIMITED_USE_KEY = bytes.fromhex("00112233445566778899AABBCCDDEEFF")
 PAY_CODE_KEY = b"12345678901234567890123456789012"  # the SHA-256 seed of RFC 6238, appendix B
 TOKEN_NUMBER = "6210000000000000017"
@@ -79,6 +82,7 @@ CERTIFICATE = Certificate(
     issuer_key_index=1,
     signature=bytes(range(64)),
 )
+SM_CERTIFICATE = replace(CERTIFICATE, suite=Suite.SM4_SM2)
 ACCOUNT = MerchantAccount(emvco.MERCHANT_GUID, "S001", "BILL42", bytes.fromhex("0011223344556677"))
 MERCHANT_CODE = MerchantCode(
     merchant_account=ACCOUNT,
@@ -107,6 +111,8 @@ class Example:
     value: Any
     wire: str
     is_text: bool = False
+    # told apart from another example of its type
+    name: str = ""
     # True where ISO 7816 gives a cut body another meaning (case 4S without Le is case 3S)
     has_sound_prefixes: bool = False
 
@@ -118,8 +124,12 @@ class Example:
     def decode(self) -> Callable[[Any], Any]:
         return type(self.value).decode
 
+    @property
+    def title(self) -> str:
+        return self.name or type(self.value).__name__
+
     def __str__(self) -> str:
-        return f"{type(self.value).__name__}-{self.wire[:12]}"
+        return f"{self.title}-{self.wire[:12]}"
 
 
 EXAMPLES = (
@@ -163,6 +173,13 @@ EXAMPLES = (
         "DF020A70686F6E655F63617264 DF030103 DF04046553F100 DF05046B49D200"
         f"DF060400001388 DF070400004E20 DF080400010001 DF090101 DF0A40{_SIGNATURE_HEX}",
     ),
+    Example(
+        SM_CERTIFICATE,
+        f"7081B3 DF000102 DF0B0102 5A0A6210000000000000017F DF012102{'11' * 32}"
+        "DF020A70686F6E655F63617264 DF030103 DF04046553F100 DF05046B49D200"
+        f"DF060400001388 DF070400004E20 DF080400010001 DF090101 DF0A40{_SIGNATURE_HEX}",
+        name="CertificateSm",
+    ),
     Example(KeyBatch(LIMITED_USE_KEY, PAY_CODE_KEY), "01" + (LIMITED_USE_KEY + PAY_CODE_KEY).hex()),
     Example(
         ApplicationFci(MOBILE_CARD_AID, MOBILE_CARD_LABEL, PDOL, b"\x00\x01"),
@@ -188,6 +205,7 @@ EXAMPLES = (
         "64200002ZH0104老王面馆0202银城6304375C",
         is_text=True,
     ),
+    *(Example(value, wire, is_text=is_text) for value, wire, is_text in CODE_EXAMPLES),
 )
 
 COMMAND_EXAMPLES = (

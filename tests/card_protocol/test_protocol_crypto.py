@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 
 from card_protocol import key_batch
 from card_protocol.certificate import BODY_CONTEXT, CERTIFICATE_BYTES_MAX
-from card_protocol.errors import MalformedBytes, SuiteNotSupported
+from card_protocol.errors import MalformedBytes
 from card_protocol.key_batch import KeyBatch, open_sealed, seal, seal_info
 from card_protocol.mobile_card import (
     AIP,
@@ -30,6 +30,7 @@ from card_protocol.mobile_card import (
     signature_from_der,
     signature_input,
     verify_certificate,
+    verify_cryptogram,
     verify_signature,
 )
 from card_protocol.signatures import load_public_key
@@ -62,6 +63,22 @@ def test_cryptogram_is_cmac_cut_to_eight_bytes(message, mac):
     assert got == bytes.fromhex(mac)
 
 
+@pytest.mark.parametrize(
+    ("message", "mac"),
+    [  # `openssl mac -cipher SM4-CBC … CMAC` of OpenSSL 3.0 under the same key
+        ("", "399A9C930964A3D4"),
+        ("6BC1BEE22E409F96E93D7E117393172A", "4E4C2A4417E567FE"),
+    ],
+)
+def test_the_sm_suites_cryptogram_is_cmac_with_sm4(message, mac):
+    key = bytes.fromhex("2B7E151628AED2A6ABF7158809CF4F3C")
+    data = bytes.fromhex(message)
+    assert compute_cryptogram(Suite.SM4_SM2, key, data) == bytes.fromhex(mac)
+    assert verify_cryptogram(Suite.SM4_SM2, key, data, bytes.fromhex(mac))
+    assert not verify_cryptogram(Suite.AES_ES256, key, data, bytes.fromhex(mac))
+    assert not verify_cryptogram(Suite.SM4_SM2, key, data, bytes.fromhex(mac)[:-1])
+
+
 def test_the_pdol_asks_for_the_forty_two_bytes_of_transaction_data():
     assert bytes.fromhex("9F0206 5F2A02 9A03 9F2103 9C01 9F3704 9F1C08 9F160F") == PDOL
     assert PDOL_DATA_BYTES == len(PDOL_DATA) == 42
@@ -92,17 +109,13 @@ def test_a_key_of_wrong_size_is_refused():
         compute_cryptogram(Suite.AES_ES256, bytes(32), b"")
 
 
-def test_the_sm_suite_is_known_and_not_computed():
+def test_the_suite_of_an_answer_is_one_of_two():
     known = IssuerApplicationData.decode(b"\x02" + IAD[1:])
     assert known.suite is Suite.SM4_SM2
     assert known.encode() == b"\x02" + IAD[1:]
     for wrong in (b"\x00" + IAD[1:], b"\x03" + IAD[1:], IAD[:-1] + b"\x04"):
         with pytest.raises(MalformedBytes):
             IssuerApplicationData.decode(wrong)
-    with pytest.raises(SuiteNotSupported):
-        compute_cryptogram(Suite.SM4_SM2, bytes(16), b"")
-    with pytest.raises(SuiteNotSupported):
-        verify_signature(examples.DEVICE_POINT, b"", bytes(64), Suite.SM4_SM2)
 
 
 def test_published_es256_signature_verifies():
@@ -199,6 +212,7 @@ def test_a_certificate_holds_for_its_issuer_only():
         {"status_index": 65_538},
         {"issuer_key_index": 2},
         {"signature": bytes(64)},
+        {"suite": Suite.SM4_SM2},
     ],
     ids=lambda change: next(iter(change)),
 )
@@ -225,6 +239,7 @@ def test_the_largest_certificate_fits_one_record():
         issuer_key_index=255,
     )
     assert len(largest.encode()) == 184
+    assert len(dataclasses.replace(largest, suite=Suite.SM4_SM2).encode()) == 188
     assert len(largest.encode()) <= CERTIFICATE_BYTES_MAX
     assert largest.body().startswith(BODY_CONTEXT)
 

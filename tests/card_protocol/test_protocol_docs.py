@@ -19,7 +19,7 @@ CARD = (DOCS / "mobile-card.md").read_text("utf-8")
 CODES = (DOCS / "codes.md").read_text("utf-8")
 BLOCK = re.compile(r"^```(hex|text) (\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 BLOCKS = BLOCK.findall(CARD + CODES)
-WIRES = {type(example.value).__name__: example.body for example in examples.EXAMPLES} | {
+WIRES = {example.title: example.body for example in examples.EXAMPLES} | {
     type(command).__name__: bytes.fromhex(wire) for command, wire in examples.COMMAND_EXAMPLES
 }
 

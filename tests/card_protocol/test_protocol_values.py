@@ -10,6 +10,7 @@ from importlib import import_module
 
 import protocol_examples as examples
 import pytest
+from code_examples import WRONG_CODES_AT_BIRTH
 
 import card_protocol
 from card_protocol.apdu import CommandApdu, ResponseApdu
@@ -162,6 +163,11 @@ WRONG_AT_BIRTH = (
     (examples.CERTIFICATE, "certificate_malformed", {"offline_sale_max_fen": -1}),
     (examples.CERTIFICATE, "certificate_malformed", {"status_index": 1.0}),
     (examples.CERTIFICATE, "certificate_malformed", {"signature": bytes(65)}),
+    (examples.CERTIFICATE, "certificate_malformed", {"suite": 2}),
+    (examples.CERTIFICATE.device_key, "public_key_malformed", {"suite": 1}),
+    (examples.CERTIFICATE.device_key, "public_key_malformed", {"point": bytes(33)}),
+    (examples.SM_DEVICE_KEY, "signing_key_malformed", {"scalar": bytes(32)}),
+    (examples.SM_DEVICE_KEY, "public_key_malformed", {"public_key": b"\x02" + b"\xff" * 32}),
     (KeyBatch(bytes(16), bytes(32)), "key_batch_malformed", {"limited_use_key": bytes(15)}),
     (KeyBatch(bytes(16), bytes(32)), "key_batch_malformed", {"pay_code_key": bytes(33)}),
     (PayCode("0" * 8, "0" * 8), "pay_code_malformed", {"short_number": "1234567"}),
@@ -198,6 +204,7 @@ WRONG_AT_BIRTH = (
     (GetProcessingOptions(bytes(42)), "command_malformed", {"pdol_data": bytes(41)}),
     (ReadRecord(1, 1), "command_malformed", {"sfi": 31}),
     (ReadRecord(1, 1), "command_malformed", {"record": 0}),
+    *WRONG_CODES_AT_BIRTH,
 )
 
 
