@@ -1,4 +1,4 @@
-"""`python -m hce`: plugs a card into a running pcscd, makes a demonstration card."""
+"""`python -m hce`: plugs a card into pcscd, holds one to an NFC reader, makes one, reads any."""
 
 from __future__ import annotations
 
@@ -14,10 +14,15 @@ from card_protocol.mobile_card import HolderCheck
 from hce.applets.mobile_card import MobileCardApplet
 from hce.card import Card
 from hce.demonstration import make_demonstration, renew_key_if_needed
-from hce.errors import CardFileExists, CardFileProblem, ReaderUnreachable
+from hce.errors import CardAbsent, CardFileExists, CardFileProblem, ReaderUnreachable
+from hce.inspect import Language, lines_of, survey_card
+from hce.inspect.commands import TooTalkative
+from hce.inspect.pcsc import card_in_reader
 from hce.store import FileCardStore
 from hce.transports.vpcd import HOST, PORT, VpcdPlug
 
+WAIT_SECONDS, WAIT_SECONDS_MAX = 10.0, 600.0
+UDP_READER = "udp:127.0.0.1:54321"  # nfcpy's simulated field: another process is the reader
 DEMONSTRATION_PATH = Path("var/hce/demo-card.json")
 EXIT_OK, EXIT_UNUSABLE = 0, 2
 
@@ -55,6 +60,30 @@ def plug(path: Path | None, host: str, port: int) -> int:
     return EXIT_OK
 
 
+def listen(path: Path | None, reader: str) -> int:
+    """Holds the card to an NFC reader until stopped. Raises CardFileProblem, ReaderUnreachable."""
+    from hce.transports.nfcpy_listener import NfcpyListener  # noqa: PLC0415 - half a second
+
+    store = FileCardStore(path or DEMONSTRATION_PATH)
+    if path is None:
+        _make_unless_there(DEMONSTRATION_PATH)
+    renew_key_if_needed(store, now_seconds())
+    number = masked(store.record().state.certificate.token_number)
+    with NfcpyListener(open_card(store), reader) as field:
+        print(f"card {number} waits for a reader at {reader}; Ctrl-C takes it away", flush=True)
+        field.run()
+    return EXIT_OK
+
+
+def inspect(reader: str | None, language: Language, wait_seconds: float, personal: bool) -> int:
+    """Reads the card in a PC/SC reader. Raises ReaderUnreachable, CardAbsent, TooTalkative."""
+    with card_in_reader(reader, wait_seconds) as card:
+        report = survey_card(card, card.atr)
+    for line in lines_of(report, card.reader, language, show_personal=personal):
+        print(line)
+    return EXIT_OK
+
+
 def new(path: Path) -> int:
     """Makes a demonstration card. Raises CardFileProblem."""
     record = make_demonstration(now_seconds())
@@ -86,6 +115,13 @@ def _port(text: str) -> int:
     return number
 
 
+def _wait(text: str) -> float:
+    seconds = float(text)
+    if not 0 <= seconds <= WAIT_SECONDS_MAX:
+        raise ValueError
+    return seconds
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m hce", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
@@ -93,9 +129,28 @@ def _parser() -> argparse.ArgumentParser:
     plugging.add_argument("--card", type=Path, help="card file (default: a demonstration card)")
     plugging.add_argument("--host", default=HOST, help="where pcscd's virtual reader listens")
     plugging.add_argument("--port", type=_port, default=PORT, help=f"slot 0: {PORT}, 1: {PORT + 1}")
+    listening = commands.add_parser("listen", help="hold a card to an NFC reader (nfcpy)")
+    listening.add_argument("--card", type=Path, help="card file (default: a demonstration card)")
+    listening.add_argument(
+        "--reader", default=UDP_READER, help=f"usb, tty:USB0:pn532, … (default: {UDP_READER})"
+    )
+    _add_inspecting(commands.add_parser("inspect", help="read any card in a PC/SC reader 读卡"))
     making = commands.add_parser("new", help="make a demonstration card file")
     making.add_argument("--card", type=Path, required=True, help="the file to make")
     return parser
+
+
+def _add_inspecting(inspecting: argparse.ArgumentParser) -> None:
+    inspecting.add_argument("--reader", help="part of its name (default: the first)")
+    inspecting.add_argument(
+        "--lang", type=Language, default=Language.ZH, metavar="{zh,en}", help="default: zh"
+    )
+    inspecting.add_argument(
+        "--wait-seconds", type=_wait, default=WAIT_SECONDS, help=f"for a card ({WAIT_SECONDS})"
+    )
+    inspecting.add_argument(
+        "--show-personal", action="store_true", help="names, numbers and places too 显示个人信息"
+    )
 
 
 def _stop(signal_number: int, frame: FrameType | None) -> None:
@@ -110,12 +165,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if chosen.command == "new":
             return new(chosen.card)
+        if chosen.command == "inspect":
+            return inspect(chosen.reader, chosen.lang, chosen.wait_seconds, chosen.show_personal)
+        if chosen.command == "listen":
+            return listen(chosen.card, chosen.reader)
         return plug(chosen.card, chosen.host, chosen.port)
     except KeyboardInterrupt:
         return EXIT_OK
     except ReaderUnreachable as error:
-        print(f"hce: {error}. Is pcscd running with vsmartcard-vpcd?", file=sys.stderr)
-    except CardFileProblem as error:
+        hint = ". Is pcscd running with vsmartcard-vpcd?" if chosen.command == "plug" else ""
+        print(f"hce: {error}{hint}", file=sys.stderr)
+    except (CardFileProblem, CardAbsent, TooTalkative) as error:
         print(f"hce: {error}", file=sys.stderr)
     return EXIT_UNUSABLE
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from card_protocol.apdu import CommandApdu, ResponseApdu
 from card_protocol.status import StatusWord
@@ -29,12 +29,23 @@ class Applet(Protocol):
     def process(self, command: CommandApdu) -> ResponseApdu: ...
 
 
+@runtime_checkable
+class FiledApplet(Applet, Protocol):
+    """An application that is also a folder under the master file 3F00, as purses are."""
+
+    @property
+    def file_id(self) -> int: ...
+
+    def select_file(self, file_id: int) -> ResponseApdu:
+        """A file inside, while the application is selected; 6A82 for none. It stays selected."""
+
+
 def refuse(sw: StatusWord) -> ResponseApdu:
     return ResponseApdu(b"", sw)
 
 
-def refuse_unknown(command: CommandApdu) -> ResponseApdu:
-    """The one answer to a command an application does not have."""
-    if command.cla not in CLASSES:
+def refuse_unknown(command: CommandApdu, classes: frozenset[int] = CLASSES) -> ResponseApdu:
+    """The one answer to a command an application of these classes does not have."""
+    if command.cla not in classes:
         return refuse(StatusWord.CLA_NOT_SUPPORTED)
     return refuse(StatusWord.INS_NOT_SUPPORTED)

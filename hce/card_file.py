@@ -16,7 +16,7 @@ from typing import Any
 from card_protocol.checks import require
 from card_protocol.errors import MalformedBytes
 from card_protocol.mobile_card import Certificate, Suite
-from card_protocol.signatures import require_compressed_point
+from card_protocol.signatures import PublicKey, require_compressed_point
 from hce.ports import LimitedUseKey
 from hce.signer import SoftwareSigner
 from hce.state import CardState
@@ -30,7 +30,8 @@ FILE_BYTES_MAX = 16_384
 class CardRecord:
     """A card and, where no keystore holds it, its signing key. Never printed.
 
-    `issuer_public_key` (SEC1, 33 bytes) is there only for a card that vouches for itself.
+    `issuer_public_key` (SEC1, 33 bytes, of the certificate's suite) is there only for a card that
+    vouches for itself.
     Raises `MalformedBytes`.
     """
 
@@ -41,7 +42,7 @@ class CardRecord:
     def __post_init__(self) -> None:
         if self.signing_key is not None:
             signer = SoftwareSigner.from_der(self.signing_key)
-            is_own = signer.public_key == self.state.certificate.device_public_key
+            is_own = PublicKey(signer.suite, signer.public_key) == self.state.certificate.device_key
             require(is_own, CODE, "the signing key is not the certificate's")
         if self.issuer_public_key is not None:
             require_compressed_point(self.issuer_public_key, CODE, "issuer_public_key")

@@ -8,6 +8,16 @@ from typing import Protocol
 
 from card_protocol.checks import U8_MAX, U16_MAX, U32_MAX, require, require_bytes, require_whole
 from card_protocol.mobile_card import CRYPTOGRAM_KEY_BYTES, Certificate, HolderCheck, Suite
+from card_protocol.signatures import Signer
+
+__all__ = [
+    "CardStore",
+    "CardView",
+    "Clock",
+    "HolderChecker",
+    "LimitedUseKey",
+    "Signer",  # the device key, of either suite; a phone's keystore stands behind it
+]
 
 KEY_CODE = "limited_use_key_malformed"
 
@@ -80,13 +90,6 @@ class CardStore(Protocol):
         One step: durable when it returns, safe against other threads and processes; one use of
         the key is spent. Raises CardSuspended, NoKeysLeft, CounterExhausted: nothing is counted.
         """
-
-
-class Signer(Protocol):
-    """The device key; a phone's keystore stands behind it."""
-
-    def sign(self, data: bytes) -> bytes:
-        """ES256 over `data`: r‖s, 64 bytes."""
 
 
 class HolderChecker(Protocol):

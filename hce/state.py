@@ -5,7 +5,7 @@ from __future__ import annotations
 import hmac
 from dataclasses import dataclass, replace
 
-from card_protocol.checks import U16_MAX, require_whole
+from card_protocol.checks import U16_MAX, require, require_whole
 from card_protocol.mobile_card import Certificate
 from hce.errors import CardSuspended, CounterExhausted, KeyNotNewer, NoKeysLeft
 from hce.ports import CardView, LimitedUseKey
@@ -16,7 +16,8 @@ CODE = "card_state_malformed"
 
 @dataclass(frozen=True, slots=True)
 class CardState:
-    """`atc` is the last one given out, 0 when none was.
+    """`atc` is the last one given out, 0 when none was. One card, one suite: its key's is its
+    certificate's.
 
     Raises `MalformedBytes` "card_state_malformed".
     """
@@ -28,6 +29,8 @@ class CardState:
 
     def __post_init__(self) -> None:
         require_whole(self.atc, 0, ATC_MAX, CODE, "atc")
+        is_one_suite = self.key is None or self.key.suite is self.certificate.suite
+        require(is_one_suite, CODE, "the key is of another suite than the certificate")
 
     def view(self) -> CardView:
         return CardView(self.certificate, self.is_suspended, self.key)
@@ -50,7 +53,8 @@ class CardState:
         """The state with a newly delivered key.
 
         The same key delivered again changes nothing, so that no repeated answer gives spent uses
-        back. Raises KeyNotNewer for an older key, or another one under the index in use.
+        back. Raises KeyNotNewer for an older key, or another one under the index in use;
+        `MalformedBytes` for one of another suite.
         """
         if self.key is None:
             return replace(self, key=key)

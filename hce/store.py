@@ -59,6 +59,7 @@ class FileCardStore:
         self._beside = self.path.with_name(self.path.name + ".new")
         self._lock_path = self.path.with_name(self.path.name + ".lock")
         self._thread_lock = threading.Lock()
+        self._last: tuple[bytes, CardRecord] | None = None  # so that the same bytes are read once
 
     def __repr__(self) -> str:
         return f"FileCardStore({str(self.path)!r})"
@@ -68,7 +69,7 @@ class FileCardStore:
         """A new file with this card; its folder is made. Raises CardFileExists."""
         store = cls(path)
         try:
-            store.path.parent.mkdir(parents=True, exist_ok=True)
+            _make_folder(store.path.parent)
         except OSError as error:
             raise store._failed(error) from error
         with store._exclusive():
@@ -124,18 +125,25 @@ class FileCardStore:
             raise CardFileMissing(self.path, "no such card file") from None
         except OSError as error:
             raise self._failed(error) from error
+        last = self._last
+        if last is not None and last[0] == body:
+            return last[1]
         try:
-            return CardRecord.decode(body)
+            record = CardRecord.decode(body)
         except MalformedBytes as error:
             raise CardFileDamaged(self.path, f"damaged card file ({error.reason})") from None
+        self._last = (body, record)
+        return record
 
     def _write(self, record: CardRecord) -> None:
+        body = record.encode()
         try:
-            _write_synced(self._beside, record.encode())
-            self._beside.replace(self.path)
+            _write_synced(self._beside, body)
+            os.replace(self._beside, self.path)
             _sync_directory(self.path.parent)
         except OSError as error:
             raise self._failed(error) from error
+        self._last = (body, record)
 
     @contextmanager
     def _exclusive(self) -> Iterator[None]:
@@ -181,12 +189,24 @@ def _granted(state: CardState) -> tuple[int, LimitedUseKey]:
     return state.atc, state.key
 
 
+def _make_folder(folder: Path) -> None:
+    """The folder and those above it, durably: each new name is synced where it stands."""
+    missing = [one for one in (folder, *folder.parents) if not one.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    for one in missing:
+        _sync_directory(one.parent)
+
+
 def _write_synced(path: Path, body: bytes) -> None:
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
-    with os.fdopen(os.open(path, flags, 0o600), "wb") as file:
-        file.write(body)
-        file.flush()
-        os.fsync(file.fileno())
+    handle = os.open(path, flags, 0o600)
+    try:
+        left = memoryview(body)
+        while left:
+            left = left[os.write(handle, left) :]
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def _sync_directory(path: Path) -> None:

@@ -11,7 +11,9 @@ Status words of GET PROCESSING OPTIONS, in the order they are decided:
 
 A suspended card also answers SELECT with 6283 and its FCI, as terminals know it of blocked cards;
 one the device holds no more answers SELECT with 6985. The other reasons of 6985 in the list mean
-"open the app, go online": the app can tell its holder which one it was.
+"open the app, go online": the app can tell its holder which one it was. A device that cannot
+sign in its card's suite was set up wrongly: 6F00 before anything is counted, and a line in the
+log.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ from __future__ import annotations
 from card_protocol import tlv
 from card_protocol.apdu import CommandApdu, ResponseApdu
 from card_protocol.commands import GetProcessingOptions, ReadRecord
-from card_protocol.errors import MalformedBytes
+from card_protocol.errors import MalformedBytes, SuiteNotSupported
 from card_protocol.fci import ApplicationFci
 from card_protocol.mobile_card import (
     AFL,
@@ -40,7 +42,6 @@ from card_protocol.mobile_card import (
     cryptogram_input,
     signature_input,
 )
-from card_protocol.signatures import require_computable
 from card_protocol.status import StatusWord
 from hce.applet import refuse, refuse_unknown
 from hce.errors import CardRefusal, CardSuspended, KeyExpired, NoKeysLeft
@@ -128,7 +129,8 @@ class MobileCardApplet:
             raise NoKeysLeft
         if not view.key.is_valid_at(self._now()):
             raise KeyExpired
-        require_computable(view.key.suite)
+        if not view.key.suite is view.certificate.suite is self._signer.suite:
+            raise SuiteNotSupported("key, certificate and signer are of one suite")
         return view
 
     def _proof(

@@ -1,4 +1,4 @@
-"""A card with fixed keys, a frozen clock and the terminal's side of a tap, for all card tests."""
+"""Cards of both suites with fixed keys, a frozen clock and the terminal's side of a tap."""
 
 from __future__ import annotations
 
@@ -6,17 +6,19 @@ from dataclasses import dataclass, field, replace
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from card_protocol import sm2
 from card_protocol.mobile_card import (
     Certificate,
     GpoResponse,
     HolderCheck,
+    Suite,
     TransactionData,
     TransactionType,
-    compute_cryptogram,
     cryptogram_input,
-    signature_input,
-    verify_signature,
+    is_signed_by_device,
+    verify_cryptogram,
 )
+from card_protocol.signatures import Signer
 from hce.applets.mobile_card import MobileCardApplet
 from hce.card import Card
 from hce.ports import CardStore, LimitedUseKey
@@ -49,6 +51,14 @@ CERTIFICATE = Certificate(
     signature=bytes(range(64)),
 )
 STATE = CardState(CERTIFICATE, atc=257, key=KEY)
+SM_SIGNER = SoftwareSigner(sm2.PrivateKey.from_scalar((0xD0D0).to_bytes(32)))
+SM_STATE = replace(
+    STATE,
+    certificate=replace(CERTIFICATE, device_public_key=SM_SIGNER.public_key, suite=Suite.SM4_SM2),
+    key=replace(KEY, suite=Suite.SM4_SM2),
+)
+SIGNERS = {Suite.AES_ES256: SIGNER, Suite.SM4_SM2: SM_SIGNER}
+STATES = {Suite.AES_ES256: STATE, Suite.SM4_SM2: SM_STATE}
 TRANSACTION = TransactionData(
     amount_fen=1250,
     date=bytes.fromhex("251123"),
@@ -83,10 +93,11 @@ class Bench:
     store: CardStore = field(default_factory=lambda: MemoryCardStore(STATE))
     clock: Clock = field(default_factory=Clock)
     holder_check: HolderCheck = HolderCheck.PIN
+    signer: Signer = SIGNER
 
     def __post_init__(self) -> None:
         applet = MobileCardApplet(
-            self.store, SIGNER, holder_check=lambda: self.holder_check, now=self.clock
+            self.store, self.signer, holder_check=lambda: self.holder_check, now=self.clock
         )
         self.card = Card([applet])
         self.card.power_on()
@@ -104,16 +115,15 @@ class Bench:
         return GpoResponse.decode(answer[:-2])
 
 
-def bench(**changes: object) -> Bench:
-    """A bench whose card has this state."""
-    return Bench(MemoryCardStore(replace(STATE, **changes)))  # type: ignore[arg-type]
+def bench(suite: Suite = Suite.AES_ES256, **changes: object) -> Bench:
+    """A bench whose card is of this suite and has this state."""
+    state = replace(STATES[suite], **changes)  # type: ignore[arg-type]
+    return Bench(MemoryCardStore(state), signer=SIGNERS[suite])
 
 
 def is_genuine(answer: GpoResponse, transaction: TransactionData = TRANSACTION) -> bool:
     """The issuer's check of 9F26 and the terminal's of 9F4B, from their own inputs."""
-    iad = answer.iad.encode()
+    suite, iad = answer.iad.suite, answer.iad.encode()
     data = cryptogram_input(transaction.encode(), answer.aip, answer.atc, iad)
-    signed = signature_input(transaction.encode(), answer.aip, answer.atc, iad, answer.cryptogram)
-    return answer.cryptogram == compute_cryptogram(
-        answer.iad.suite, KEY.value, data
-    ) and verify_signature(SIGNER.public_key, signed, answer.signature)
+    is_ours = is_signed_by_device(STATES[suite].certificate, transaction.encode(), answer)
+    return is_ours and verify_cryptogram(suite, KEY.value, data, answer.cryptogram)

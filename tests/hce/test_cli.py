@@ -91,7 +91,17 @@ def test_a_card_file_that_cannot_be_plugged(
 
 
 @pytest.mark.parametrize(
-    "arguments", [(), ("plug", "--port", "0"), ("plug", "--port", "x"), ("new",), ("fly",)]
+    "arguments",
+    [
+        (),
+        ("plug", "--port", "0"),
+        ("plug", "--port", "x"),
+        ("new",),
+        ("fly",),
+        ("inspect", "--lang", "fr"),
+        ("inspect", "--wait-seconds", "-1"),
+        ("listen", "--port", "5"),
+    ],
 )
 def test_wrong_arguments_show_the_usage(tmp_path: Path, arguments: tuple[str, ...]) -> None:
     done = hce(tmp_path, *arguments)

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import logging
-import random
+import sys
 from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from card_protocol.apdu import CommandApdu, ResponseApdu
 from card_protocol.errors import MalformedBytes
-from card_protocol.mobile_card import GpoResponse
+from card_protocol.mobile_card import GpoResponse, Suite
+from hce.applets.mobile_card import MobileCardApplet
 from hce.ports import CardStore
 from hce.store import MemoryCardStore
+from tests.hce import examples
 from tests.hce.examples import (
     KEY,
     READ_CERTIFICATE,
@@ -24,39 +27,9 @@ from tests.hce.examples import (
     gpo,
     is_genuine,
 )
+from tests.hce.mobile_card_fuzz import MUTATIONS, RESET, fuzz
 
-GOOD = (
-    SELECT_DIRECTORY,
-    SELECT_CARD,
-    SELECT_CARD[:-1],
-    gpo(),
-    gpo()[:-1],
-    READ_CERTIFICATE,
-    bytes.fromhex("00C0000000"),
-    bytes.fromhex("80500002 0B 01 00000064 010203040506 10"),
-)
-COMMANDS = 60_000
-
-
-def mutated(chance: random.Random, command: bytes) -> bytes:
-    """One to three accidents: a flipped bit, a cut, a longer tail, a foreign byte, two glued."""
-    body = bytearray(command)
-    for _ in range(chance.randint(1, 3)):
-        at = chance.randrange(len(body)) if body else 0
-        match chance.randrange(6):
-            case 0 if body:
-                body[at] ^= 1 << chance.randrange(8)
-            case 1 if body:
-                body[at] = chance.choice((0x00, 0x01, 0x7F, 0x80, 0xFF, chance.randrange(256)))
-            case 2:
-                del body[at:]
-            case 3:
-                body += chance.randbytes(chance.choice((1, 2, 3, 40, 300)))
-            case 4 if body:
-                del body[at]
-            case _:
-                body[at:at] = chance.choice(GOOD)
-    return bytes(body)
+COMMANDS = 20_000
 
 
 def is_status_word(answer: bytes) -> bool:
@@ -85,24 +58,35 @@ def endless() -> Bench:
     return bench(atc=0, key=replace(KEY, uses_left=0xFFFF))
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_mutated_commands_in_any_order(seed: int, caplog: pytest.LogCaptureFixture) -> None:
-    chance, card, atcs = random.Random(seed), endless(), [0]
+@pytest.mark.parametrize("suite", list(Suite), ids=lambda suite: suite.name)
+def test_mutated_commands_in_any_order(
+    suite: Suite, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Goal: status words only, none late, no state changed but by a valid GPO; the mix is told."""
     with caplog.at_level(logging.DEBUG, "hce"):
-        for _ in range(COMMANDS // 3):
-            good = chance.choice(GOOD)
-            command = good if chance.random() < 0.4 else mutated(chance, good)
-            before = counter(card.store)
-            answer = card.card.transmit(command)
-            assert is_status_word(answer), (command.hex(), answer.hex())
-            assert counter(card.store) - before in {0, 1}
-            if (proof := cryptogram_in(answer)) is not None:
-                assert proof.atc > atcs[-1]  # never twice, never back
-                atcs.append(proof.atc)
-            if chance.random() < 0.01:
-                card.card.reset()
-    assert len(atcs) > 500  # the fuzz does reach the cryptogram
-    assert not caplog.records  # and never a fault inside
+        report = fuzz(seed=int(suite), count=COMMANDS, suite=suite)
+    with capsys.disabled():
+        sys.stdout.write(f"\n{report}\n")
+    assert not caplog.records  # never a fault inside
+    assert report.mix.keys() == MUTATIONS.keys() | {RESET}
+    assert sum(report.mix.values()) == COMMANDS
+    assert report.cryptograms > 400  # the fuzz does reach the cryptogram
+    assert report.words.keys() >= {"9000", "6700", "6985", "6A80", "6A82", "6A86", "6D00", "6E00"}
+
+
+class Spender(MobileCardApplet):
+    """A wrong card: it counts before it looks at what the terminal sent."""
+
+    def process(self, command: CommandApdu) -> ResponseApdu:
+        if command.ins == 0xA8:
+            self._store.take_counter()
+        return super().process(command)
+
+
+def test_the_fuzz_finds_a_card_that_counts_too_early(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(examples, "MobileCardApplet", Spender)
+    with pytest.raises(AssertionError):
+        fuzz(seed=1, count=2_000)
 
 
 @given(st.binary(max_size=600))

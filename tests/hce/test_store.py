@@ -41,6 +41,8 @@ from tests.hce.examples import (
     NOW,
     SELECT_CARD,
     SIGNER,
+    SM_SIGNER,
+    SM_STATE,
     STATE,
     Bench,
     Clock,
@@ -87,6 +89,8 @@ def test_a_card_survives_a_restart(path: Path, store: FileCardStore) -> None:
 class Witness:
     """A signer that looks at the disk first."""
 
+    suite = SIGNER.suite
+
     def __init__(self, path: Path) -> None:
         self.path = path
         self.seen: list[int] = []
@@ -97,6 +101,8 @@ class Witness:
 
 
 class BrokenSigner:
+    suite = SIGNER.suite
+
     def sign(self, data: bytes) -> bytes:
         raise RuntimeError("the keystore is locked")
 
@@ -156,7 +162,7 @@ def test_a_crash_at_any_step_leaves_the_old_card_or_the_new(
         elif step == "fsync":
             patch.setattr(os, "fsync", fail)
         elif step == "replace":
-            patch.setattr(Path, "replace", fail)
+            patch.setattr(os, "replace", fail)
         else:
             patch.setattr(store_module, "_sync_directory", fail)
         card = Bench(store)
@@ -266,13 +272,15 @@ def test_a_digest_that_fits_does_not_excuse_a_wrong_field(name: str) -> None:
 
 
 def test_a_record_reads_as_it_was_written() -> None:
-    for record in (RECORD, CardRecord(CardState(CERTIFICATE)), CardRecord(STATE)):
+    sm_record = CardRecord(SM_STATE, SM_SIGNER.to_der())
+    for record in (RECORD, CardRecord(CardState(CERTIFICATE)), CardRecord(STATE), sm_record):
         assert CardRecord.decode(record.encode()) == record
 
 
 def test_the_signing_key_is_the_certificates() -> None:
-    with pytest.raises(MalformedBytes, match="not the certificate"):
-        CardRecord(STATE, ISSUER.to_der())
+    for state, signer in ((STATE, ISSUER), (STATE, SM_SIGNER), (SM_STATE, SIGNER)):
+        with pytest.raises(MalformedBytes, match="not the certificate"):
+            CardRecord(state, signer.to_der())
 
 
 def test_missing_files_and_folders_are_told_by_name(tmp_path: Path) -> None:
@@ -342,11 +350,11 @@ def test_secrets_print_as_secret() -> None:
             assert key_text not in text.lower()
             assert repr(KEY.value) not in text
             assert signer_text not in text
-    for value in (KEY, STATE, STATE.view(), RECORD, SIGNER):
+    for value in (KEY, STATE, STATE.view(), RECORD, SIGNER, SM_SIGNER):
         assert "<secret>" in repr(value)
 
 
-@pytest.mark.parametrize("der", [b"", b"\x30\x00", bytes(64)])
+@pytest.mark.parametrize("der", [b"", b"\x30\x00", bytes(64), SM_SIGNER.to_der()[:-1]])
 def test_what_is_no_signing_key_is_refused(der: bytes) -> None:
     with pytest.raises(MalformedBytes, match="signing_key_malformed"):
         SoftwareSigner.from_der(der)

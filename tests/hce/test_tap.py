@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from card_protocol.errors import MalformedBytes
 from card_protocol.mobile_card import (
     Certificate,
     GpoResponse,
@@ -23,7 +24,11 @@ from tests.hce.examples import (
     READ_CERTIFICATE,
     SELECT_CARD,
     SELECT_DIRECTORY,
+    SIGNER,
+    SM_SIGNER,
+    SM_STATE,
     STATE,
+    STATES,
     TRANSACTION,
     Bench,
     bench,
@@ -90,17 +95,27 @@ def test_each_tap_takes_the_next_counter_and_one_use() -> None:
     assert key.uses_left == KEY.uses_left - 3
 
 
+SUITES = pytest.mark.parametrize("suite", list(Suite), ids=lambda suite: suite.name)
+
+
+@SUITES
 @pytest.mark.parametrize("check", list(HolderCheck))
-def test_the_holder_check_is_told_and_signed(check: HolderCheck) -> None:
-    answer = Bench(holder_check=check).tap()
+def test_the_holder_check_is_told_and_signed(check: HolderCheck, suite: Suite) -> None:
+    card = bench(suite)
+    card.holder_check = check
+    answer = card.tap()
+    assert answer.iad.suite is suite
     assert answer.iad.holder_check is check
     assert is_genuine(answer)
 
 
+@SUITES
 @pytest.mark.parametrize("kind", list(TransactionType))
-def test_every_transaction_type_gets_its_own_cryptogram(kind: TransactionType) -> None:
+def test_every_transaction_type_gets_its_own_cryptogram(
+    kind: TransactionType, suite: Suite
+) -> None:
     transaction = replace(TRANSACTION, transaction_type=kind, amount_fen=0)
-    assert is_genuine(Bench().tap(transaction), transaction)
+    assert is_genuine(bench(suite).tap(transaction), transaction)
 
 
 def test_a_second_gpo_in_the_same_selection_is_refused_and_a_new_selection_answers() -> None:
@@ -132,6 +147,18 @@ REFUSED_GPO = {
     "length of the template too long": (f"80A800002C832B{PDOL_DATA}00", "6A80"),
     "length of the template too short": (f"80A800002C8329{PDOL_DATA}00", "6A80"),
     "something after the template": (f"80A800002E832A{PDOL_DATA}810000", "6A80"),
+    "date before the currency": (
+        f"80A800002C832A{PDOL_DATA[:12]}251123{PDOL_DATA[12:16]}{PDOL_DATA[22:]}00",
+        "6A80",
+    ),
+    "time before the date": (
+        f"80A800002C832A{PDOL_DATA[:16]}{PDOL_DATA[22:28]}251123{PDOL_DATA[28:]}00",
+        "6A80",
+    ),
+    "merchant before the terminal, one byte short": (
+        f"80A800002B8329{PDOL_DATA[:38]}{PDOL_DATA[54:]}{PDOL_DATA[38:52]}00",
+        "6700",
+    ),
     "amount not decimal": (f"80A800002C832A00000000125A{PDOL_DATA[12:]}00", "6A80"),
     "another currency": (f"80A800002C832A{PDOL_DATA[:12]}0840{PDOL_DATA[16:]}00", "6A80"),
     "month 13": (f"80A800002C832A{PDOL_DATA[:16]}251323{PDOL_DATA[22:]}00", "6A80"),
@@ -201,11 +228,24 @@ def test_a_suspended_card_pays_again_once_released() -> None:
     assert card.tap().atc == STATE.atc + 1
 
 
-def test_a_key_of_a_suite_that_cannot_be_computed_is_a_fault_before_anything_is_counted() -> None:
-    card = bench(key=replace(KEY, suite=Suite.SM4_SM2))
-    card.send(SELECT_CARD)
-    assert card.send(gpo()) == "6F00"
-    assert card.store.view().key == replace(KEY, suite=Suite.SM4_SM2)
+def test_a_device_that_cannot_sign_in_its_cards_suite_is_a_fault_before_anything_is_counted() -> (
+    None
+):
+    for suite, signer in ((Suite.SM4_SM2, SIGNER), (Suite.AES_ES256, SM_SIGNER)):
+        card = Bench(MemoryCardStore(STATES[suite]), signer=signer)
+        card.send(SELECT_CARD)
+        assert card.send(gpo()) == "6F00"
+        assert card.store.view() == STATES[suite].view()
+
+
+def test_a_card_has_one_suite() -> None:
+    for suite, other in ((Suite.SM4_SM2, STATE), (Suite.AES_ES256, SM_STATE)):
+        with pytest.raises(MalformedBytes, match="another suite"):
+            replace(STATES[suite], key=other.key)
+        fresh = replace(STATES[suite], key=None)
+        assert other.key is not None
+        with pytest.raises(MalformedBytes, match="another suite"):
+            fresh.with_key(other.key)
 
 
 class GoneStore:
