@@ -1,15 +1,26 @@
 """The key service: callers name a key and never hold it."""
 
+from backend.keys.derivations import CommandMac, Derivation, SessionMac, TacMac, TokenMac
 from backend.keys.jwk import key_thumbprint, key_to_jwk, public_jwk
-from backend.keys.port import KeyRef, Keys, KeyUnknown
-from backend.keys.software import KeystoreDamaged, SoftwareKeys
+from backend.keys.port import KeyRef, Keys, KeyUnavailable, KeyUnknown, VersionUnknown
+from backend.keys.service import NamedKeys
+from backend.keys.software import SoftwareKeys
+from backend.keys.store import KeystoreDamaged
 
 __all__ = [
+    "CommandMac",
+    "Derivation",
     "KeyRef",
+    "KeyUnavailable",
     "KeyUnknown",
     "Keys",
     "KeystoreDamaged",
+    "NamedKeys",
+    "SessionMac",
     "SoftwareKeys",
+    "TacMac",
+    "TokenMac",
+    "VersionUnknown",
     "key_thumbprint",
     "key_to_jwk",
     "public_jwk",

@@ -7,41 +7,59 @@ import json
 import logging
 import os
 import pickle
+import shutil
 import stat
 import subprocess
 import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+from keys_world import Files, plain_keys
 
 from backend.keys import KeyRef, KeystoreDamaged, SoftwareKeys, key_thumbprint
-from backend.keys.software import CONTENTS, FIRST_KEYS
+from backend.keys.form_1 import CONTENTS, FIRST_KEYS
+from backend.keys.secret import Secret
 
-Files = tuple[Path, Path]
+FORM_1 = Path(__file__).parent / "form_1"
+"""A store that the version before this one made, its key file, and what it said with it."""
 
 
 @pytest.fixture
-def files(tmp_path: Path) -> Files:
-    store, kek = tmp_path / "deep" / "keystore.json", tmp_path / "elsewhere" / "kek"
-    SoftwareKeys.make(store, kek)
-    return store, kek
+def old(tmp_path: Path) -> Files:
+    """That store, to be opened."""
+    shutil.copytree(FORM_1, tmp_path / "old")
+    return tmp_path / "old" / "keystore.json", tmp_path / "old" / "kek.bin"
 
 
-def _edit(store: Path, change: Callable[[dict[str, object]], object]) -> None:
+def _edit(store: Path, change: Callable[[dict[str, Any]], object]) -> None:
     entries = json.loads(store.read_text())
-    changed = change(entries)
-    store.write_text(json.dumps(entries if changed is None else changed))
+    change(entries)
+    store.write_text(json.dumps(entries))
 
 
-def _drop(ref: KeyRef) -> Callable[[dict[str, object]], object]:
-    return lambda entries: {k: v for k, v in entries.items() if k != ref.value}
+def _drop(ref: KeyRef) -> Callable[[dict[str, Any]], object]:
+    def drop(whole: dict[str, Any]) -> None:
+        del whole["versions"][ref.named(1)]
+
+    return drop
 
 
-def _swap(one: KeyRef, other: KeyRef) -> Callable[[dict[str, object]], object]:
-    """An entry moved under another name must not open: the name is bound to the bytes."""
-    return lambda entries: {**entries, one.value: entries[other.value]}
+def _set(ref: KeyRef, name: str, value: object) -> Callable[[dict[str, Any]], object]:
+    def change(whole: dict[str, Any]) -> None:
+        whole["versions"][ref.named(1)][name] = value
+
+    return change
+
+
+def _swap(one: KeyRef, other: KeyRef) -> Callable[[dict[str, Any]], object]:
+    def swap(whole: dict[str, Any]) -> None:
+        versions = whole["versions"]
+        versions[one.named(1)]["sealed"] = versions[other.named(1)]["sealed"]
+
+    return swap
 
 
 def test_a_reopened_store_holds_the_same_keys(files: Files) -> None:
@@ -91,19 +109,22 @@ DAMAGE: dict[str, Callable[[Path, Path], object]] = {
     "store deep": lambda store, kek: store.write_text("[" * 100_000),
     "store a directory": lambda store, kek: (store.unlink(), store.mkdir()),
     "kek a directory": lambda store, kek: (kek.unlink(), kek.mkdir()),
-    "entry not base64": lambda store, kek: _edit(
-        store, lambda entries: {**entries, KeyRef.SECRETS.value: "!!"}
-    ),
-    "entry empty": lambda store, kek: _edit(
-        store, lambda entries: {**entries, KeyRef.SECRETS.value: ""}
-    ),
-    "entry a number": lambda store, kek: _edit(
-        store, lambda entries: {**entries, KeyRef.SECRETS.value: 5}
-    ),
-    "entry null": lambda store, kek: _edit(
-        store, lambda entries: {**entries, KeyRef.SECRETS.value: None}
-    ),
+    "entry not base64": lambda store, kek: _edit(store, _set(KeyRef.SECRETS, "sealed", "!!")),
+    "entry empty": lambda store, kek: _edit(store, _set(KeyRef.SECRETS, "sealed", "")),
+    "entry a number": lambda store, kek: _edit(store, _set(KeyRef.SECRETS, "sealed", 5)),
+    "entry null": lambda store, kek: _edit(store, _set(KeyRef.SECRETS, "sealed", None)),
     "entry of another key": lambda store, kek: _edit(store, _swap(KeyRef.ANSWERS, KeyRef.SECRETS)),
+    "a retired key made active": lambda store, kek: _edit(
+        store, _set(KeyRef.SECRETS, "state", "retired")
+    ),
+    "another check value": lambda store, kek: _edit(
+        store, _set(KeyRef.SECRETS, "check_value", "00" * 5)
+    ),
+    "no versions": lambda store, kek: _edit(store, lambda whole: whole.pop("versions")),
+    "no seal": lambda store, kek: _edit(store, lambda whole: whole.pop("seal")),
+    "another form": lambda store, kek: _edit(
+        store, lambda whole: whole.update(format="city-card-keystore/3")
+    ),
     "key missing": lambda store, kek: _edit(store, _drop(KeyRef.PII_INDEX)),
 }
 
@@ -131,20 +152,34 @@ def test_a_missing_key_is_named(files: Files, ref: KeyRef) -> None:
         SoftwareKeys.open(*files)
 
 
-def test_every_bit_of_an_entry_counts(files: Files) -> None:
+def test_every_bit_of_the_file_counts(files: Files) -> None:
+    """Keys are sealed one by one, and the whole again: states and check values count too."""
     store, kek = files
-    whole = json.loads(store.read_text())
-    for ref in (KeyRef.TOKEN_MASTER, KeyRef.ISSUER_SIGNING):
-        text = whole[ref.value]
-        for at in (0, 5, 20, len(text) // 2):
-            other = "A" if text[at] != "A" else "B"
-            store.write_text(json.dumps({**whole, ref.value: text[:at] + other + text[at + 1 :]}))
-            with pytest.raises(KeystoreDamaged):
-                SoftwareKeys.open(store, kek)
+    whole = store.read_bytes()
+    for at in range(0, len(whole), 97):
+        changed = bytearray(whole)
+        changed[at] ^= 1
+        store.write_bytes(changed)
+        with pytest.raises(KeystoreDamaged):
+            _ = SoftwareKeys.open(store, kek) if json_differs(whole, bytes(changed)) else _damaged()
+    store.write_bytes(whole)
+    SoftwareKeys.open(store, kek)
+
+
+def json_differs(one: bytes, other: bytes) -> bool:
+    """White space means nothing."""
+    try:
+        return bool(json.loads(one) != json.loads(other))
+    except ValueError:
+        return True
+
+
+def _damaged() -> SoftwareKeys:
+    raise KeystoreDamaged("keystore: only white space")
 
 
 def _secrets(keys: SoftwareKeys) -> list[bytes]:
-    return list(keys._secrets.values())
+    return list(plain_keys(keys).values())
 
 
 def _shows(text: str | bytes, secret: bytes) -> bool:
@@ -159,7 +194,7 @@ def test_nothing_printed_holds_a_secret(
     with caplog.at_level(logging.DEBUG):
         logging.getLogger("test").info("%s %r %s", keys, keys, {"keys": keys, "all": [keys]})
     printed = [repr(keys), str(keys), f"{keys}", caplog.text]
-    assert len(_secrets(keys)) >= 7
+    assert len(_secrets(keys)) == len(KeyRef)
     assert not [1 for text in printed for secret in _secrets(keys) if _shows(text, secret)]
 
 
@@ -176,28 +211,42 @@ def test_the_store_holds_no_secret_in_the_clear(files: Files) -> None:
     assert KeyRef.TOKEN_MASTER.value.encode() in text
 
 
+def test_a_file_of_the_first_form_opens_and_says_the_same(old: Files) -> None:
+    said = json.loads((FORM_1 / "said.json").read_text())
+    for keys in (SoftwareKeys.open(*old), SoftwareKeys.open(*old)):  # replaced, then read
+        sealed = bytes.fromhex(said["pii_sealed"])
+        assert keys.decrypt(KeyRef.PII_CIPHER, sealed, b"person.name:1").decode() == "张三"
+        assert keys.mac(KeyRef.PII_INDEX, b"x").hex() == said["pii_index"]
+        assert keys.derive(KeyRef.TOKEN_MASTER, b"luk|1|1", 16).hex() == said["luk"]
+        assert keys.derive(KeyRef.TOKEN_MASTER, b"pay|1|1", 32).hex() == said["pay"]
+        for name, thumbprint in said["thumbprints"].items():
+            assert key_thumbprint(keys.public_key(KeyRef[name])) == thumbprint
+    assert json.loads(old[0].read_text())["format"] == "city-card-keystore/2"
+    assert stat.S_IMODE(old[0].stat().st_mode) == 0o600
+
+
 def _as_before_contents(store: Path) -> None:
     """What the first stores looked like: nine keys and no list of contents."""
-    first = {ref.value for ref in FIRST_KEYS}
-    _edit(store, lambda entries: {k: v for k, v in entries.items() if k in first})
+    first = {ref.named(1) for ref in FIRST_KEYS}
+    whole = json.loads(store.read_text())
+    store.write_text(json.dumps({name: whole[name] for name in first}))
 
 
-def test_an_older_store_gains_the_keys_that_came_later(files: Files) -> None:
-    store, kek = files
-    token_master = SoftwareKeys.open(store, kek).derive(KeyRef.TOKEN_MASTER, b"x", 16)
+def test_an_older_store_gains_the_keys_that_came_later(old: Files) -> None:
+    store, kek = old
     _as_before_contents(store)
     first = SoftwareKeys.open(store, kek)
     again = SoftwareKeys.open(store, kek)
-    assert first.derive(KeyRef.TOKEN_MASTER, b"x", 16) == token_master
-    assert key_thumbprint(first.public_key(KeyRef.LEDGER_SEAL)) == key_thumbprint(
-        again.public_key(KeyRef.LEDGER_SEAL)
-    )
+    for ref in (KeyRef.LEDGER_SEAL, KeyRef.AUDIT_SEAL):
+        assert first.public_point(ref) == again.public_point(ref)
     assert stat.S_IMODE(store.stat().st_mode) == 0o600
-    assert sorted(path.name for path in store.parent.iterdir()) == [store.name]
+    assert {path.name for path in store.parent.iterdir()} == {
+        path.name for path in FORM_1.iterdir()
+    }
 
 
-def test_processes_that_open_an_older_store_together_get_one_key(files: Files) -> None:
-    store, kek = files
+def test_processes_that_open_an_older_store_together_get_one_key(old: Files) -> None:
+    store, kek = old
     _as_before_contents(store)
     code = (
         "import sys; from pathlib import Path; from backend.keys import *;"
@@ -211,21 +260,43 @@ def test_processes_that_open_an_older_store_together_get_one_key(files: Files) -
     assert said == [f"{ours}\n"] * 3
 
 
-def test_nothing_is_added_to_a_store_that_has_lost_a_key(files: Files) -> None:
-    store, kek = files
-    _as_before_contents(store)
-    _edit(store, _drop(KeyRef.PII_INDEX))
+LOST: dict[str, Callable[[dict[str, Any]], object]] = {
+    "before stores named their contents": lambda whole: whole.pop(CONTENTS),
+    "after": lambda whole: None,
+}
+
+
+@pytest.mark.parametrize("when", LOST)
+def test_nothing_is_added_to_an_older_store_that_has_lost_a_key(old: Files, when: str) -> None:
+    store, kek = old
+    _edit(store, lambda whole: (whole.pop(KeyRef.PII_INDEX.named(1)), LOST[when](whole)))
     before = store.read_bytes()
-    with pytest.raises(KeystoreDamaged, match=KeyRef.PII_INDEX.value):
+    with pytest.raises(KeystoreDamaged, match=KeyRef.PII_INDEX.named(1)):
         SoftwareKeys.open(store, kek)
     assert store.read_bytes() == before
 
 
-def test_a_store_whose_list_of_contents_was_edited_does_not_open(files: Files) -> None:
-    store, kek = files
-    _edit(store, lambda entries: {**entries, CONTENTS: entries[KeyRef.SECRETS.value]})
+def test_an_older_store_whose_list_of_contents_was_edited_does_not_open(old: Files) -> None:
+    store, kek = old
+    _edit(store, lambda whole: whole.update({CONTENTS: whole[KeyRef.SECRETS.named(1)]}))
     with pytest.raises(KeystoreDamaged):
         SoftwareKeys.open(store, kek)
+
+
+def test_a_passphrase_opens_with_its_key_file_and_not_without(tmp_path: Path) -> None:
+    store, kek = tmp_path / "keystore.json", tmp_path / "kek"
+    keys = SoftwareKeys.make(store, kek, Secret(b"correct horse"))
+    again = SoftwareKeys.open(store, kek, Secret(b"correct horse"))
+    assert again.mac(KeyRef.SECRETS, b"x") == keys.mac(KeyRef.SECRETS, b"x")
+    for wrong in (None, Secret(b"correct horsf"), Secret(kek.read_bytes())):
+        with pytest.raises(KeystoreDamaged, match="does not open with"):
+            SoftwareKeys.open(store, kek, wrong)
+
+
+def test_a_store_is_not_read_without_bound(files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("backend.keys.store.FILE_BYTES_MAX", 100)
+    with pytest.raises(KeystoreDamaged):
+        SoftwareKeys.open(*files)
 
 
 def test_the_first_keys_are_still_named() -> None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import pytest
 from cryptography.exceptions import InvalidSignature
@@ -11,10 +14,22 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+from cryptography.hazmat.primitives.cmac import CMAC
+from cryptography.hazmat.primitives.keywrap import aes_key_unwrap
 from hypothesis import given
 from hypothesis import strategies as st
+from keys_world import plain_keys
 
-from backend.keys import KeyRef, KeyUnknown, SoftwareKeys
+from backend.keys import (
+    CommandMac,
+    Derivation,
+    KeyRef,
+    KeyUnknown,
+    SessionMac,
+    SoftwareKeys,
+    TacMac,
+    TokenMac,
+)
 
 SIGNERS = [ref for ref in KeyRef if ref.algorithm == "es256"]
 MACS = [ref for ref in KeyRef if ref.algorithm == "hmac-sha256"]
@@ -80,8 +95,8 @@ def test_our_own_cmac_meets_rfc_4493(message: str, tag: str) -> None:
 @pytest.mark.parametrize("length", [1, 15, 16, 17, 32, 100])
 @pytest.mark.parametrize("context", [b"", b"token", bytes(range(64))], ids=["none", "short", "64"])
 def test_derivation_is_sp_800_108(keys: SoftwareKeys, context: bytes, length: int) -> None:
-    master = keys._secrets[KeyRef.TOKEN_MASTER]
-    expected = _kdf(master, KeyRef.TOKEN_MASTER.value.encode(), context, length)
+    master = plain_keys(keys)[KeyRef.TOKEN_MASTER]
+    expected = _kdf(master, KeyRef.TOKEN_MASTER.named(1).encode(), context, length)
     assert keys.derive(KeyRef.TOKEN_MASTER, context, length) == expected
 
 
@@ -118,7 +133,7 @@ def test_signing_keys_are_different_keys(keys: SoftwareKeys) -> None:
 
 @pytest.mark.parametrize("ref", MACS, ids=lambda ref: ref.name)
 def test_mac_is_hmac_sha256(keys: SoftwareKeys, ref: KeyRef) -> None:
-    secret = keys._secrets[ref]
+    secret = plain_keys(keys)[ref]
     assert keys.mac(ref, b"data") == hmac.new(secret, b"data", hashlib.sha256).digest()
 
 
@@ -131,7 +146,7 @@ def test_what_was_encrypted_opens_in_its_context_only(
     keys: SoftwareKeys, plain: bytes, context: bytes
 ) -> None:
     sealed = keys.encrypt(KeyRef.PII_CIPHER, plain, context)
-    assert len(sealed) == 12 + len(plain) + 16
+    assert len(sealed) == 2 + 12 + len(plain) + 16
     assert keys.decrypt(KeyRef.PII_CIPHER, sealed, context) == plain
     with pytest.raises(KeyUnknown):
         keys.decrypt(KeyRef.PII_CIPHER, sealed, context + b"!")
@@ -154,22 +169,142 @@ def test_the_same_plain_text_is_never_sealed_alike(keys: SoftwareKeys) -> None:
     assert len({keys.encrypt(KeyRef.PII_CIPHER, b"x", b"c") for _ in range(50)}) == 50
 
 
-@pytest.mark.parametrize("ref", KeyRef, ids=lambda ref: ref.name)
-def test_a_key_does_only_what_its_algorithm_is_for(keys: SoftwareKeys, ref: KeyRef) -> None:
-    uses = {
-        "aes128": [lambda: keys.derive(ref, b"c", 16)],
-        "hmac-sha256": [lambda: keys.mac(ref, b"d")],
-        "es256": [lambda: keys.sign(ref, b"d"), lambda: keys.public_key(ref)],
-        "aes256gcm": [lambda: keys.encrypt(ref, b"d", b"c")],
+FACTORS = (b"issuer 1", b"serial 1")
+HOW: dict[type, Derivation] = {
+    TokenMac: TokenMac(b"c"),
+    SessionMac: SessionMac(FACTORS, b"seed 123"),
+    TacMac: TacMac(FACTORS),
+    CommandMac: CommandMac(FACTORS, b"rand"),
+}
+
+
+def _uses(keys: SoftwareKeys, ref: KeyRef) -> dict[str, Callable[[], object]]:
+    """Every operation there is, asked of one key."""
+    derivations = {
+        kind.__name__: partial(keys.derive_and_mac, ref, how, b"d") for kind, how in HOW.items()
     }
-    assert ref.algorithm in uses
-    for algorithm, calls in uses.items():
-        for call in calls:
-            if algorithm == ref.algorithm:
-                call()
-            else:
-                with pytest.raises(KeyUnknown, match=ref.value):
-                    call()
-    if ref.algorithm != "aes256gcm":
-        with pytest.raises(KeyUnknown, match=ref.value):
-            keys.decrypt(ref, bytes(40), b"c")
+    return {
+        "mac": lambda: keys.mac(ref, b"d"),
+        "verify_mac": lambda: keys.verify_mac(ref, b"d", bytes(32)),
+        "derive": lambda: keys.derive(ref, b"c", 16),
+        "sign": lambda: keys.sign(ref, b"d"),
+        "verify": lambda: keys.verify(ref, b"d", bytes(64)),
+        "public_point": lambda: keys.public_point(ref),
+        "public_key": lambda: keys.public_key(ref),
+        "public_keys": lambda: keys.public_keys(ref),
+        "encrypt": lambda: keys.encrypt(ref, b"d", b"c"),
+        "decrypt": lambda: keys.decrypt(ref, keys.encrypt(KeyRef.PII_CIPHER, b"d", b"c"), b"c"),
+        "wrap": lambda: keys.wrap(KeyRef.TRANSPORT, ref, FACTORS),
+        "wrap with": lambda: keys.wrap(ref, KeyRef.LOAD_SM4, FACTORS),
+        **derivations,
+    }
+
+
+SIGNING = {"sign", "verify", "public_point"}
+ALLOWED = {
+    "token-master": {"derive", "TokenMac"},
+    "issuer-purchase": {"SessionMac", "wrap"},
+    "issuer-load": {"SessionMac", "wrap"},
+    "issuer-tac": {"TacMac", "wrap"},
+    "issuer-maintenance": {"CommandMac", "wrap"},
+    "issuer-pin": {"CommandMac", "wrap"},
+    "transport": {"wrap with"},
+}
+BY_ALGORITHM = {
+    "hmac-sha256": {"mac", "verify_mac"},
+    "es256": SIGNING | {"public_key", "public_keys"},
+    "sm2": SIGNING,
+    "aes256gcm": {"encrypt", "decrypt"},
+}
+
+
+@pytest.mark.parametrize("ref", KeyRef, ids=lambda ref: ref.name)
+def test_a_key_does_only_what_it_is_for(keys: SoftwareKeys, ref: KeyRef) -> None:
+    """One key, one use: every other operation says so, naming the key."""
+    allowed = ALLOWED.get(ref.purpose) or BY_ALGORITHM[ref.algorithm]
+    uses = _uses(keys, ref)
+    assert allowed <= set(uses)
+    for name, use in uses.items():
+        if name in allowed:
+            use()
+        else:
+            with pytest.raises(KeyUnknown, match=f"{ref.value} is not a key for"):
+                use()
+
+
+@pytest.mark.parametrize("ref", [KeyRef.TOKEN_MASTER, KeyRef.TOKEN_MASTER_SM4])
+def test_a_token_mac_is_cmac_under_the_derived_key(keys: SoftwareKeys, ref: KeyRef) -> None:
+    cipher = algorithms.SM4 if ref.algorithm == "sm4" else algorithms.AES128
+    mac = CMAC(cipher(keys.derive(ref, b"luk|1|7", 16)))
+    mac.update(b"pdol, aip, atc")
+    made = keys.derive_and_mac(ref, TokenMac(b"luk|1|7"), b"pdol, aip, atc")
+    assert made == mac.finalize()
+
+
+@pytest.mark.parametrize("ref", [KeyRef.ISSUER_SIGNING, KeyRef.ISSUER_SIGNING_SM2])
+def test_a_signature_of_either_suite_verifies(keys: SoftwareKeys, ref: KeyRef) -> None:
+    signature = keys.sign(ref, b"certificate")
+    assert len(signature) == 64
+    assert keys.verify(ref, b"certificate", signature)
+    assert keys.verify(ref, b"certificate", signature, version=1)
+    other = KeyRef.LEDGER_SEAL if ref.algorithm == "es256" else ref
+    assert not keys.verify(other, b"another", signature)
+    for wrong in (bytes(64), b"\xff" * 64, signature[:63], signature + b"\0", b""):
+        assert not keys.verify(ref, b"certificate", wrong)
+    assert keys.public_point(ref)[0] == 4
+    assert len(keys.public_point(ref)) == 65
+
+
+def test_a_mac_is_compared_at_its_agreed_length(keys: SoftwareKeys) -> None:
+    """Who sends a mac does not choose how much of it counts."""
+    mac = keys.mac(KeyRef.MERCHANT_CODES, b"code")
+    assert keys.verify_mac(KeyRef.MERCHANT_CODES, b"code", mac)
+    assert keys.verify_mac(KeyRef.MERCHANT_CODES, b"code", mac[:8], length=8)
+    for short in (b"", mac[:1], mac[:8]):
+        assert not keys.verify_mac(KeyRef.MERCHANT_CODES, b"code", short)
+    assert not keys.verify_mac(KeyRef.MERCHANT_CODES, b"code", mac, length=8)
+    assert not keys.verify_mac(KeyRef.MERCHANT_CODES, b"codf", mac)
+
+
+def test_a_wrapped_card_key_is_the_card_key(keys: SoftwareKeys) -> None:
+    """What the personaliser unwraps makes the MACs that the service makes."""
+    kek = plain_keys(keys)[KeyRef.TRANSPORT]
+    card_key = aes_key_unwrap(kek, keys.wrap(KeyRef.TRANSPORT, KeyRef.TAC_SM4, FACTORS))
+    data = b"sixteen bytes ok" + b"\x80" + bytes(15)
+    cbc = Cipher(algorithms.SM4(card_key), modes.CBC(bytes(16))).encryptor()
+    mac = keys.derive_and_mac(KeyRef.TAC_SM4, TacMac(FACTORS), b"sixteen bytes ok")
+    assert mac == cbc.update(data)[-16:-12]
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: SessionMac((), bytes(8)),
+        lambda: SessionMac((bytes(7),), bytes(8)),
+        lambda: SessionMac((bytes(8),) * 4, bytes(8)),
+        lambda: SessionMac((bytes(8),), bytes(7)),
+        lambda: TacMac((bytes(9),)),
+        lambda: CommandMac((bytes(8),), bytes(5)),
+    ],
+)
+def test_a_derivation_of_another_shape_cannot_be_made(make: Callable[[], object]) -> None:
+    with pytest.raises(ValueError, match=r"bytes|levels"):
+        make()
+
+
+@pytest.mark.parametrize("version", [0, 2, 255, 256, -1])
+def test_a_version_that_is_not_there_is_named(keys: SoftwareKeys, version: int) -> None:
+    with pytest.raises(KeyUnknown, match=f"secrets/hmac-sha256/{version} is not there"):
+        keys.mac(KeyRef.SECRETS, b"d", version)
+
+
+def test_threads_share_the_prepared_ciphers(keys: SoftwareKeys) -> None:
+    """Encryptors are lent out: no two threads may get one at a time."""
+    how = SessionMac(FACTORS, b"seed 123")
+    expected = {n: keys.derive_and_mac(KeyRef.PURCHASE_3DES, how, bytes([n])) for n in range(200)}
+    with ThreadPoolExecutor(8) as pool:
+        made = pool.map(
+            lambda n: (n, keys.derive_and_mac(KeyRef.PURCHASE_3DES, how, bytes([n]))),
+            list(range(200)) * 10,
+        )
+        assert all(expected[n] == mac for n, mac in made)
