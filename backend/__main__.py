@@ -14,7 +14,11 @@ from backend.config import ConfigInvalid, load_config  # noqa: E402
 from backend.db.distribute import CannotDistribute, distribute  # noqa: E402
 from backend.db.engines import DatabaseDamaged  # noqa: E402
 from backend.db.grants import CannotGrant, grant_to  # noqa: E402
-from backend.keys import KeystoreDamaged  # noqa: E402
+from backend.kernel import DomainError  # noqa: E402
+from backend.keys import KeystoreDamaged, KeyUnavailable  # noqa: E402
+from backend.keys import cli as keys_cli  # noqa: E402
+from backend.keys.admin import KeyAdmin  # noqa: E402
+from backend.keys.model import KeysRefused  # noqa: E402
 from backend.serve import PortTaken, serve, work  # noqa: E402
 from backend.wallet.ledger.beancount import export_beancount  # noqa: E402
 from backend.wallet.ledger.export import ExportRefused, export_journal  # noqa: E402
@@ -29,7 +33,10 @@ UNUSABLE = (
     ExportRefused,
     CannotGrant,
     CannotDistribute,
+    KeysRefused,
+    KeyUnavailable,
 )
+KEEPER_ROLE = "operator"
 
 
 def main() -> int:
@@ -65,13 +72,30 @@ def _parser() -> argparse.ArgumentParser:
     grant = commands.add_parser("grant", help="give a PostgreSQL role what serving needs")
     grant.add_argument("role")
     commands.add_parser("distribute", help="distribute the tables (Citus)")
+    keys_cli.add_parser(commands)
     return parser
+
+
+def _keys(arguments: argparse.Namespace, parts: Parts) -> None:
+    def log_in(username: str, password: str, totp: str) -> None:
+        try:
+            session = parts.staff_accounts.log_in(username, password, totp)
+        except DomainError as error:
+            raise KeysRefused(f"{username}: {error.detail.en}") from None
+        parts.staff_accounts.log_out(session.token)
+        if KEEPER_ROLE not in session.roles:
+            raise KeysRefused(f"{username} does not have the role {KEEPER_ROLE}")
+
+    admin = KeyAdmin(parts.keys.vault, parts.clock)
+    keys_cli.KeyCommands(admin, log_in).run(arguments)
 
 
 def _run(arguments: argparse.Namespace, parts: Parts) -> None:
     command = arguments.command
     if command == "worker":
         work(parts)
+    elif command == "keys":
+        _keys(arguments, parts)
     elif command == "export-journal":
         made = export_journal(parts.units, parts.keys, arguments.folder)
         print(f"{made.postings} postings, {made.segments} segments in {made.folder}")

@@ -6,30 +6,41 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 
 from flask import Flask
 from flask_smorest import Blueprint
 
-from backend import identity, merchants, payments, portal, staff, virtual_card, wallet
-from backend.config import Config, ConfigInvalid
+from backend import (
+    identity,
+    merchants,
+    payments,
+    portal,
+    staff,
+    terms,
+    virtual_card,
+    wallet,
+)
+from backend.config import Config
 from backend.db import Databases, OutboxWorker, Units, Which, open_databases
 from backend.db.migrate import upgrade
 from backend.db.outbox import Consumer
 from backend.identity import api as identity_api
-from backend.kernel import AmountRange, Clock, SystemClock, Words
-from backend.keys import KeyRef, Keys, SoftwareKeys
+from backend.kernel import Clock, SystemClock
+from backend.keys import KeyRef, NamedKeys
+from backend.keys.opening import open_keys
+from backend.keys.process import keep_memory_private
 from backend.merchants import api as merchants_api
 from backend.payments import api as payments_api
 from backend.payments.moves import HOLD_EXPIRES
 from backend.portal import api as portal_api
 from backend.staff import api as staff_api
 from backend.virtual_card import api as virtual_card_api
+from backend.virtual_card import codes as card_codes
+from backend.virtual_card.codes import api as codes_api
 from backend.wallet import api as wallet_api
 from backend.wallet import life
 from backend.wallet.bank import SandboxBank
 from backend.wallet.bank.payouts import CustodyView, SandboxPayouts
-from backend.wallet.ledger.limits import CASH_COMPANY, CASH_PERSON, CASH_TOP_UP
 from backend.wallet.ledger.sealing import Sealer
 from backend.wallet.life import api as life_api
 from backend.wallet.matching import Matching
@@ -39,7 +50,6 @@ from backend.wallet.topups import AutoTopUps, Batches, Counters, TopUps
 from backend.wallet.topups import api as topups_api
 from backend.wallet.topups.automatic import DUE as AUTOMATIC_TOPUP_DUE
 from backend.wallet.topups.batches import APPROVED as BATCH_APPROVED
-from backend.wallet.topups.counter_model import Counter, Payer
 from backend.wallet.topups.service import REQUESTED as TOPUP_REQUESTED
 from backend.web.access import Authenticator
 from backend.web.application import BearerAuthenticator, Network, make_app
@@ -58,7 +68,7 @@ class Parts:
 
     config: Config
     clock: Clock
-    keys: Keys = field(repr=False)
+    keys: NamedKeys = field(repr=False)
     databases: Databases
     units: Units
     tokens: AccessTokens
@@ -90,6 +100,7 @@ class Parts:
     merchant_codes: merchants.MerchantCodes
     devices: virtual_card.Devices
     cards: virtual_card.Cards
+    codes: card_codes.Codes
     sales: payments.Payments
     statements: payments.Statements
     worker: OutboxWorker
@@ -114,7 +125,7 @@ def open_parts(config: Config, *, make: bool = False, clock: Clock | None = None
     config.var.mkdir(parents=True, exist_ok=True)
     try:
         databases.check(missing_ok=is_bare)  # first: nothing is written to a damaged one
-        keys = _make_keys(config, databases) if is_bare else SoftwareKeys.open(*_key_files(config))
+        keys = _open_keys(config, databases, clock, make=is_bare)
         if make:
             upgrade(databases)
     except BaseException:
@@ -132,6 +143,7 @@ def create_public_app(parts: Parts) -> Flask:
         statements_api.blueprint,
         life_api.blueprint,
         virtual_card_api.blueprint,
+        codes_api.blueprint,
         merchants_api.blueprint,
         payments_api.blueprint,
     )
@@ -149,7 +161,9 @@ def create_internal_app(parts: Parts) -> Flask:
         life_api.internal_blueprint,
         topups_api.internal_blueprint,
         merchants_api.internal_blueprint,
+        codes_api.internal_blueprint,
         identity_api.internal_blueprint,
+        virtual_card_api.internal_blueprint,
     )
     authenticator = staff.StaffAuthenticator(parts.staff_accounts, cookie)
     app = _make(parts, "internal", blueprints, authenticator, cookie)
@@ -182,11 +196,6 @@ def _cookie(parts: Parts) -> staff.StaffCookie:
     return staff.StaffCookie(secure=bool(parts.config.city.get("internal_https", False)))
 
 
-def _key_files(config: Config) -> tuple[Path, Path]:
-    """The keystore, and the key-encryption key it opens with."""
-    return config.var / "keys" / "keystore.json", config.var / "keys" / "kek"
-
-
 def _is_bare(config: Config) -> bool:
     """Whether nothing was made here yet. Raises VarDamaged when only a part is left.
 
@@ -194,7 +203,7 @@ def _is_bare(config: Config) -> bool:
     """
     urls = config.database_urls.values()
     databases = [config.path_of(url) for url in urls if url.startswith("sqlite")]
-    missing = [path for path in (*_key_files(config), *databases) if not path.exists()]
+    missing = [path for path in (*config.key_files, *databases) if not path.exists()]
     if missing and len(missing) < 2 + len(databases):
         raise VarDamaged(
             f"{', '.join(str(path) for path in missing)} missing beside what is left in "
@@ -203,17 +212,18 @@ def _is_bare(config: Config) -> bool:
     return bool(missing)
 
 
-def _make_keys(config: Config, databases: Databases) -> Keys:
-    store, kek = _key_files(config)
-    if filled := [which.value for which in Which if databases.has_rows(which)]:
+def _open_keys(config: Config, databases: Databases, clock: Clock, *, make: bool) -> NamedKeys:
+    keep_memory_private()
+    store, _ = config.key_files
+    if make and (filled := [which.value for which in Which if databases.has_rows(which)]):
         raise VarDamaged(
             f"{store} is missing, but database {', '.join(filled)} has been used: what is "
             "sealed there opens with its own keys only; restore them from a backup"
         )
-    return SoftwareKeys.make(store, kek)
+    return open_keys(config.key_files, config.keys, clock, make=make)
 
 
-def _join(config: Config, clock: Clock, keys: Keys, databases: Databases) -> Parts:
+def _join(config: Config, clock: Clock, keys: NamedKeys, databases: Databases) -> Parts:
     woken = threading.Event()
     units = Units(databases, clock, wake=woken.set)
     tokens = AccessTokens(keys, clock, config.city["login"]["access_token_seconds"])
@@ -230,11 +240,23 @@ def _join(config: Config, clock: Clock, keys: Keys, databases: Databases) -> Par
     wallets = wallet.Wallets(units, ledger, _registered(people))
     shops = merchants.Merchants(units, keys)
     codes = merchants.MerchantCodes(units, keys, config.city["city"]["name"]["en"][:15])
-    amounts = _amounts(config.city["topups"])
+    amounts = terms.amounts(config.city["topups"])
     topups = TopUps(units, ledger, keys, bank, amounts)
     automatic = AutoTopUps(units, ledger, keys, bank, amounts)
     batches = Batches(units, ledger, amounts)
-    verifier = virtual_card.TapVerifier(units, keys)
+    watch = virtual_card.TapWatch(units)
+    verifier = virtual_card.TapVerifier(units, keys, watch)
+    cards = virtual_card.Cards(
+        units,
+        keys,
+        terms.issuer(config),
+        _registered(people),
+        wallets.is_owner,
+        holders=people,
+        watch=watch,
+    )
+    brand = terms.words(config.city["brand"]["card_name"])
+    messages = virtual_card.CardMessages(units, keys, sms, people, brand)
     sales = payments.Payments(
         units,
         ledger,
@@ -242,10 +264,10 @@ def _join(config: Config, clock: Clock, keys: Keys, databases: Databases) -> Par
         shops,
         codes,
         wallets,
-        _amounts(config.city["payments"]),
+        terms.amounts(config.city["payments"]),
         automatic=automatic,
     )
-    sender = identity.LoginCodeSender(units, keys, sms, _words(config.city["brand"]["card_name"]))
+    sender = identity.LoginCodeSender(units, keys, sms, brand)
     payouts = SandboxPayouts(bank.book, clock, bank.delay_seconds)
     custody = CustodyView(bank.book, clock, bank.mac, bank.delay_seconds, payouts=payouts)
     orders, debts = life.Orders(ledger, keys), life.RideDebts(units, ledger)
@@ -253,7 +275,13 @@ def _join(config: Config, clock: Clock, keys: Keys, databases: Databases) -> Par
         units, ledger, orders, debts, payouts, config.redemption(), people.get_name
     )
     consumers = _consumers(topups, automatic, batches, sales, sender)
-    worker = OutboxWorker(units, {**consumers, life.REQUESTED: redemptions.instruct}, woken)
+    told = {
+        **cards.consumers(),
+        virtual_card.STEP_UP_REQUESTED: messages.deliver_code,
+        virtual_card.CARD_NOTICE: messages.deliver_notice,
+        life.REQUESTED: redemptions.instruct,
+    }
+    worker = OutboxWorker(units, {**consumers, **told}, woken)
     proof = wallet.Proof(units, ledger, custody)
     return Parts(
         config=config,
@@ -269,7 +297,7 @@ def _join(config: Config, clock: Clock, keys: Keys, databases: Databases) -> Par
         staff_accounts=staff.Staff(units, keys),
         wallets=wallets,
         wallet_statements=WalletStatements(units),
-        issuer=_statement_issuer(config),
+        issuer=terms.statement_issuer(config),
         topups=topups,
         redemptions=redemptions,
         freezes=life.Freezes(units, ledger),
@@ -278,7 +306,7 @@ def _join(config: Config, clock: Clock, keys: Keys, databases: Databases) -> Par
         corrections=life.Corrections(units, ledger),
         payout_matches=life.PayoutMatches(units, ledger, payouts),
         automatic=automatic,
-        counters=Counters(units, ledger, _counters(config), amounts),
+        counters=Counters(units, ledger, terms.counters(config), amounts),
         batches=batches,
         matching=Matching(units, ledger, bank),
         proof=proof,
@@ -286,12 +314,11 @@ def _join(config: Config, clock: Clock, keys: Keys, databases: Databases) -> Par
         shops=shops,
         activations=merchants.Activations(units, keys),
         terminal_logins=merchants.Logins(units, tokens),
-        terminal_profiles=merchants.TerminalProfiles(shops, keys, _acceptance(config)),
+        terminal_profiles=merchants.TerminalProfiles(shops, keys, terms.acceptance(config)),
         merchant_codes=codes,
         devices=virtual_card.Devices(units),
-        cards=virtual_card.Cards(
-            units, keys, _issuer(config), _registered(people), wallets.is_owner
-        ),
+        cards=cards,
+        codes=card_codes.open_codes(units, keys, people, shops.get_merchant),
         sales=sales,
         statements=payments.Statements(units),
         worker=worker,
@@ -326,68 +353,3 @@ def _consumers(
 
 def _registered(people: identity.Identity) -> Callable[[str], bool]:
     return lambda person_id: people.get_person(person_id).registered
-
-
-def _issuer(config: Config) -> virtual_card.IssuerProfile:
-    """The products that live on a phone, with the figures of their keys and certificates."""
-    keys, certificate = config.city["limited_use_keys"], config.city["certificate"]
-    label = config.city["applications"]["mobile_card"]["label"]
-    products = {
-        one["code"]: virtual_card.CardProduct(
-            product=one["code"],
-            label=label,
-            uses_max=keys["uses_max"],
-            hours=keys["hours_max"],
-            offline_sale_max_fen=certificate["offline_sale_max_fen"],
-            offline_sum_max_fen=certificate["offline_sum_max_fen"],
-            certificate_days=certificate["days_valid"],
-        )
-        for one in config.city["products"]
-        if one["carrier"] == "phone"
-    }
-    return virtual_card.IssuerProfile(products=products)
-
-
-def _statement_issuer(config: Config) -> Issuer:
-    """Who stands behind a printed statement."""
-    city = config.city["city"]
-    return Issuer(
-        city=_words(city["name"]),
-        card=_words(config.city["brand"]["card_name"]),
-        operator=_words(city["operator"]),
-        hotline=config.city["phone_lines"][0]["number"],
-    )
-
-
-COUNTER_RULES: Mapping[str, Mapping[Payer, tuple[str, ...]]] = {
-    "own": {Payer.PERSON: (CASH_PERSON,), Payer.COMPANY: (CASH_COMPANY,)},
-    "agent": {Payer.PERSON: (CASH_TOP_UP,), Payer.COMPANY: (CASH_TOP_UP, CASH_COMPANY)},
-}
-"""Whose counter it is -> the counters of limits that its cash feeds."""
-
-
-def _counters(config: Config) -> Mapping[str, Counter]:
-    """The counters where cash is taken, by code. Raises ConfigInvalid."""
-    found = {}
-    for row in config.city["topups"].get("counters", ()):
-        if row.get("kind") not in COUNTER_RULES or not isinstance(row.get("code"), str):
-            raise ConfigInvalid("city.toml: [[topups.counters]] needs code and kind own or agent")
-        found[row["code"]] = Counter(row["code"], COUNTER_RULES[row["kind"]])
-    return found
-
-
-def _amounts(limits: Mapping[str, int]) -> AmountRange:
-    return AmountRange(limits.get("amount_min_fen", 1), limits["amount_max_fen"])
-
-
-def _acceptance(config: Config) -> merchants.Acceptance:
-    mobile = config.city["applications"]["mobile_card"]
-    application = merchants.AcceptedApplication(
-        bytes.fromhex(mobile["aid"]), mobile["label"], mobile["priority"]
-    )
-    seconds = config.city["payments"]["online_timeout_seconds"]
-    return merchants.Acceptance((application,), online_timeout_seconds=seconds)
-
-
-def _words(texts: Mapping[str, str]) -> Words:
-    return Words(zh=texts["zh"], en=texts["en"])

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from backend.db import Which
 from backend.kernel import Words
+from backend.keys.settings import KeySettingInvalid, KeySettings
 from backend.wallet.ledger.limits import Limit, LimitInvalid, Limits, Period
 from backend.wallet.life.model import RedemptionTerms
 
@@ -48,6 +49,13 @@ class Config:
     database_urls: Mapping[Which, str]
     public_port: int
     internal_port: int
+    keys: KeySettings = field(default_factory=KeySettings)
+
+    @property
+    def key_files(self) -> tuple[Path, Path]:
+        """The keystore, and the key-encryption key it opens with."""
+        folder = self.var / "keys"
+        return folder / "keystore.json", self.keys.kek_file or folder / "kek"
 
     @property
     def is_sqlite(self) -> bool:
@@ -107,12 +115,18 @@ def load_config(environment: Mapping[str, str] | None = None) -> Config:
 
     CITY_CONFIG (default city.toml), CITY_VAR (var), CITY_IDENTITY_DATABASE,
     CITY_BUSINESS_DATABASE, CITY_LEDGER_DATABASE (default SQLite under var),
-    CITY_PUBLIC_PORT (8080), CITY_INTERNAL_PORT (8081). Raises ConfigInvalid.
+    CITY_PUBLIC_PORT (8080), CITY_INTERNAL_PORT (8081), and what `KeySettings.load` reads. Raises
+    ConfigInvalid.
     """
     values = os.environ if environment is None else environment
     path = Path(values.get("CITY_CONFIG", ROOT / "city.toml"))
     var = Path(values.get("CITY_VAR", ROOT / "var")).resolve()
+    try:
+        keys = KeySettings.load(values)
+    except KeySettingInvalid as error:
+        raise ConfigInvalid(str(error)) from None
     return Config(
+        keys=keys,
         city=_read(path),
         city_folder=path.resolve().parent,
         var=var,

@@ -32,14 +32,17 @@ _OTHER_ISSUER: Final = Text("其他机构", "another issuer")
 
 
 def read_scanner_line(line: str) -> str:
-    """The 19 digits in what a scanner typed. Raises CodeFault(pay_code_malformed, …_foreign)."""
+    """The 19 digits in what a scanner typed, also of a consumer-presented code.
+
+    Raises CodeFault(pay_code_malformed, …_foreign).
+    """
     text = line.strip()
     for mark in _SYMBOLOGY_MARKS:
         text = text.removeprefix(mark)
     if len(text) > LINE_CHARACTERS_MAX:
         raise CodeFault("pay_code_malformed")
     try:
-        return pay_code.decode(text).encode()
+        return pay_code.PayCode(*pay_code.read(text)).encode()
     except MalformedBytes as error:
         if error.code != pay_code.FOREIGN_CODE:
             raise CodeFault("pay_code_malformed") from None
@@ -77,6 +80,8 @@ def decode_picture(picture: bytes) -> Sequence[str]:
 
 def foreign_issuer(digits: str) -> Text:
     """Whose pay code has this prefix and length."""
+    if not digits.isdecimal():
+        return _OTHER_ISSUER
     prefix = int(digits[:2])
     for prefixes, lengths, issuer in _FOREIGN:
         if prefix in prefixes and len(digits) in lengths:

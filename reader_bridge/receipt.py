@@ -218,6 +218,8 @@ REFUSALS: Final[Mapping[str, Text]] = {
     "wallet_frozen": Text("账户已冻结", "The wallet is frozen"),
     "wallet_closed": Text("账户已注销", "The wallet is closed"),
     "token_suspended": Text("卡已挂失或停用", "The card is suspended"),
+    "token_pending": Text("请先在新手机上完成换机", "Finish the move on the new phone first"),
+    "token_clone_suspected": Text("卡已停用,请致电8890", "The card is stopped: call 8890"),
     "key_exhausted": Text("卡密钥已用完,请联网后重试", "The card has to go online first"),
     "key_expired": Text("卡密钥已过期,请联网后重试", "The card has to go online first"),
     "cryptogram_invalid": Text("卡校验失败", "The card's proof is not true"),
@@ -226,6 +228,9 @@ REFUSALS: Final[Mapping[str, Text]] = {
     "pay_code_expired": Text("付款码已过期,请刷新", "The pay code has expired: show it anew"),
     "pay_code_not_yet_valid": Text(
         "付款码尚未生效,请校准手机时间", "The pay code is not valid yet: check the phone's clock"
+    ),
+    "pay_code_clock_wrong": Text(
+        "手机时钟相差8小时,请校准手机时间", "The phone's clock is 8 hours off: set it right"
     ),
     "pay_code_used": Text("付款码已使用,请刷新", "The pay code was used: show it anew"),
     "pay_code_altered": Text("付款码被改动", "The pay code was altered"),

@@ -20,10 +20,12 @@ from sdk_mobile.errors import (
     StorageDamaged,
     StorageFailed,
 )
+from sdk_mobile.identity_code import IdentityCodes, IdentityCodeView
 from sdk_mobile.keys import DeviceKeys, SoftwareDeviceKeys
 from sdk_mobile.models import (
     Account,
     Balance,
+    CardChange,
     Device,
     History,
     Line,
@@ -37,6 +39,7 @@ from sdk_mobile.models import (
 )
 from sdk_mobile.operations import Resumed
 from sdk_mobile.pictures import PictureKind
+from sdk_mobile.ride_code import RideCodes, RideCodeView
 from sdk_mobile.storage import FileStorage, MemoryStorage, Storage
 from sdk_mobile.wallet import Wallet
 
@@ -44,11 +47,14 @@ __all__ = [
     "Account",
     "AnswerMalformed",
     "Balance",
+    "CardChange",
     "CodeUnreadable",
     "Device",
     "DeviceKeys",
     "FileStorage",
     "History",
+    "IdentityCodeView",
+    "IdentityCodes",
     "KeysUnreadable",
     "Language",
     "Line",
@@ -66,6 +72,8 @@ __all__ = [
     "Problem",
     "Refused",
     "Resumed",
+    "RideCodeView",
+    "RideCodes",
     "SdkError",
     "SignedOut",
     "SoftwareDeviceKeys",

@@ -21,6 +21,8 @@ from sdk_mobile.errors import (
     StorageDamaged,
     StorageFailed,
 )
+from sdk_mobile.identity_code import CLAIMS, PURPOSES
+from sdk_mobile.pictures import picture
 from sdk_mobile.storage import FileStorage
 from sdk_mobile.wallet import Wallet
 
@@ -98,10 +100,36 @@ def _top_up(wallet: Wallet, options: argparse.Namespace) -> None:
 
 
 def _pay_code(wallet: Wallet, options: argparse.Namespace) -> None:
-    if options.picture is not None:
-        Path(options.picture).write_bytes(wallet.pay_code_picture(options.kind))
     code = wallet.pay_code()
+    if options.picture is not None:
+        if options.kind == "emvco":
+            drawn = picture(code.consumer_presented, "qr")
+        else:
+            drawn = picture(code.digits, options.kind)
+        Path(options.picture).write_bytes(drawn)
     print(f"{code.digits} until {_time(code.valid_until)}")
+
+
+def _ride_code(wallet: Wallet, options: argparse.Namespace) -> None:
+    _prepare(wallet.ride.refresh_if_needed)
+    code = wallet.ride.show()
+    Path(options.picture).write_bytes(picture(code.content, "qr"))
+    print(f"{options.picture} until {_time(code.valid_until)}")
+
+
+def _identity_code(wallet: Wallet, options: argparse.Namespace) -> None:
+    _prepare(wallet.identity.refresh_if_needed)
+    code = wallet.identity.show(options.purpose, options.claims)
+    if options.picture is not None:
+        Path(options.picture).write_bytes(picture(code.content, "qr"))
+    print(f"{code.content} until {_time(code.valid_until)}")
+
+
+def _prepare(refresh: Callable[[], object]) -> None:
+    try:
+        refresh()
+    except Offline as error:
+        print(f"offline: {error}", file=sys.stderr)  # what was fetched before may still do
 
 
 def _pay(wallet: Wallet, options: argparse.Namespace) -> None:
@@ -153,6 +181,8 @@ _COMMANDS: Mapping[str, Callable[[Wallet, argparse.Namespace], None]] = {
     "card": _card,
     "top-up": _top_up,
     "pay-code": _pay_code,
+    "ride-code": _ride_code,
+    "identity-code": _identity_code,
     "pay": _pay,
     "history": _history,
     "resume": _resume,
@@ -178,7 +208,13 @@ def _parser() -> argparse.ArgumentParser:
     top_up.add_argument("bank_card")
     code = commands.add_parser("pay-code", help="show a pay code, also offline")
     code.add_argument("--picture", help="write a PNG here too")
-    code.add_argument("--kind", choices=("qr", "code128"), default="qr")
+    code.add_argument("--kind", choices=("qr", "code128", "emvco"), default="qr")
+    ride = commands.add_parser("ride-code", help="show a ride code, also offline")
+    ride.add_argument("picture", help="write a PNG here")
+    identity = commands.add_parser("identity-code", help="show an identity code, also offline")
+    identity.add_argument("purpose", choices=PURPOSES)
+    identity.add_argument("claims", nargs="+", choices=CLAIMS)
+    identity.add_argument("--picture", help="write a PNG here too")
     pay = commands.add_parser("pay", help="pay a merchant code")
     pay.add_argument("content")
     pay.add_argument("amount_fen", type=fen_from_yuan, metavar="YUAN")

@@ -10,6 +10,7 @@ from typing import Any
 
 from card_protocol import key_batch, pay_code
 from card_protocol.errors import MalformedBytes
+from card_protocol.mobile_card import CRYPTOGRAM_BYTES, IAD_BYTES, PDOL_DATA_BYTES, Suite
 from sdk_mobile.clock import SkewedClock
 from sdk_mobile.errors import KeysUnreadable, NotReady, StorageDamaged
 from sdk_mobile.keys import DeviceKeys
@@ -19,6 +20,9 @@ from sdk_mobile.storage import Storage
 
 KEYS, COUNTER = "card_keys", "card_counter"
 REFILL_DIVISOR = 3  # design A.2: more keys are asked for below one third
+LOG_LINES_MAX = 200
+_ATC_AT = PDOL_DATA_BYTES + 2  # design A.2: PDOL data, AIP (2), ATC (2), IAD, cryptogram
+SIGNED_BYTES = _ATC_AT + 2 + IAD_BYTES + CRYPTOGRAM_BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +44,26 @@ class CardKeys:
 
 
 @dataclass(frozen=True, slots=True)
+class TapLine:
+    """One counter given out; no cryptogram when the tap broke off, or the app ended, before it."""
+
+    atc: int
+    key_index: int
+    cryptogram: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class CardCounter:
-    """`atc` is the last one given out (0: none yet); `uses` counts taps with key `key_index`."""
+    """`atc` is the last one given out (0: none yet); `uses` counts taps with key `key_index`.
+
+    `log`: taps since the last refill, oldest first; None in what an older app wrote.
+    """
 
     token_id: str
     atc: int = 0
     key_index: int = 0
     uses: int = 0
+    log: tuple[TapLine, ...] | None = None
 
     def uses_of(self, key_index: int) -> int:
         return self.uses if key_index == self.key_index else 0
@@ -60,6 +77,7 @@ class CardBox:
         self._storage = storage
         self._keys = keys
         self._clock = clock
+        self._cryptograms: dict[int, bytes] = {}  # of this process, not in the log yet
 
     def put_keys(self, card: PhoneCard, sealed: SealedKeys) -> None:
         """Opens and stores keys delivered for `card`. Raises KeysUnreadable; old keys stand."""
@@ -92,7 +110,41 @@ class CardBox:
     def counter(self, token_id: str) -> CardCounter:
         """Raises StorageDamaged; a counter is never begun again behind its holder's back."""
         counter = self._find(CardCounter, COUNTER)
-        return counter if counter and counter.token_id == token_id else CardCounter(token_id)
+        is_ours = counter is not None and counter.token_id == token_id
+        return counter if is_ours else CardCounter(token_id, log=())
+
+    def find_counter(self) -> CardCounter | None:
+        """Whosever it is. Raises StorageDamaged."""
+        found: CardCounter | None = self._find(CardCounter, COUNTER)
+        return found
+
+    def note_cryptogram(self, atc: int, cryptogram: bytes) -> None:
+        """What the card said under this counter. Written with the next tap: a tap writes once."""
+        while len(self._cryptograms) >= LOG_LINES_MAX:
+            del self._cryptograms[next(iter(self._cryptograms))]
+        self._cryptograms[atc] = cryptogram
+
+    def log(self, token_id: str) -> tuple[TapLine, ...] | None:
+        """Taps since the last refill, for the backend to compare with what arrived."""
+        return self._completed(self.counter(token_id).log)
+
+    def forget_log(self, token_id: str, atc: int) -> None:
+        """A refill was answered that told the log up to `atc`."""
+        with self._storage.exclusive():
+            counter = self.counter(token_id)
+            if counter.log is None and counter.atc > atc:
+                return  # taps before the log began would look like gaps: one refill more
+            kept = tuple(one for one in self._completed(counter.log) or () if one.atc > atc)
+            self._cryptograms.clear()
+            if kept != counter.log:
+                self._storage.write(COUNTER, _encoded(replace(counter, log=kept)))
+
+    def _completed(self, log: tuple[TapLine, ...] | None) -> tuple[TapLine, ...] | None:
+        """The log with the cryptograms this process remembers."""
+        if log is None:
+            return None
+        said = self._cryptograms
+        return tuple(replace(one, cryptogram=said.get(one.atc, one.cryptogram)) for one in log)
 
     def advance(self, token_id: str, atc: int, key_index: int) -> CardCounter:
         """Durably counts one tap. Raises ValueError unless `atc` follows the stored one."""
@@ -101,7 +153,10 @@ class CardBox:
             if atc != before.atc + 1:
                 raise ValueError(f"ATC {atc} after {before.atc}")
             uses = before.uses_of(key_index) + 1
-            after = replace(before, atc=atc, key_index=key_index, uses=uses)
+            log = self._completed(before.log)
+            if log is not None:
+                log = (*log, TapLine(atc, key_index))[-LOG_LINES_MAX:]
+            after = replace(before, atc=atc, key_index=key_index, uses=uses, log=log)
             self._storage.write(COUNTER, _encoded(after))
             return after
 
@@ -140,6 +195,27 @@ class CardBox:
             return decode(cls, json.loads(raw))
         except ValueError as error:
             raise StorageDamaged(self._storage.describe(name), str(error)) from None
+
+
+class NotingKeys:
+    """The phone's keys as a card's signer, which notes the cryptogram that each tap signs.
+
+    What is signed for a tap is laid out in design A.2; all else is the keystore's own affair.
+    """
+
+    def __init__(self, keys: DeviceKeys, box: CardBox) -> None:
+        self._keys = keys
+        self._box = box
+
+    def sign(self, data: bytes, suite: Suite = Suite.AES_ES256) -> bytes:
+        signature = self._keys.sign(data, suite)
+        if len(data) == SIGNED_BYTES:
+            atc = int.from_bytes(data[_ATC_AT : _ATC_AT + 2])
+            self._box.note_cryptogram(atc, data[-CRYPTOGRAM_BYTES:])
+        return signature
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._keys, name)
 
 
 def _encoded(value: object) -> bytes:

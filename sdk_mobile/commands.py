@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -14,6 +15,7 @@ from sdk_mobile.keys import DeviceKeys, jwk
 from sdk_mobile.models import Account, Device, Payment, PhoneCard, SealedKeys, TopUp
 from sdk_mobile.operations import Document, Take, Taken
 from sdk_mobile.session import LOGIN_PATH, Sessions, read
+from sdk_mobile.shapes import encode
 from sdk_mobile.state import Kind, Operation, State
 
 PRODUCT = "phone_card"
@@ -45,6 +47,8 @@ class Commands:
             Kind.ENROL_DEVICE: self._take_device,
             Kind.PROVISION_CARD: self._take_card,
             Kind.REFILL_KEYS: self._take_keys,
+            Kind.MOVE_CARD: self._take_card,
+            Kind.CONFIRM_CARD: self._take_card,
             Kind.TOP_UP: self._take_top_up,
             Kind.PAY: self._take_payment,
             Kind.LOSS: self._take_card,
@@ -74,15 +78,19 @@ class Commands:
             Kind.OPEN_WALLET, "/v1/me/wallets", body, operation_id=wallet_id
         )
 
-    def enrol_device(self, name: str) -> Callable[[State], Operation]:
+    def enrol_device(
+        self, name: str, attestation: Mapping[str, str] | None = None
+    ) -> Callable[[State], Operation]:
         def make(state: State) -> Operation:
             device_id = new_id("dev")
-            body = {
+            body: dict[str, object] = {
                 "device_id": device_id,
                 "name": name,
                 "signing_key": jwk(self._keys.signing_public_key()),
                 "sealing_key": jwk(self._keys.sealing_public_key()),
             }
+            if attestation is not None:
+                body["attestation"] = attestation
             return self._sessions.make_operation(
                 Kind.ENROL_DEVICE,
                 "/v1/me/devices",
@@ -108,9 +116,38 @@ class Commands:
             Kind.PROVISION_CARD, "/v1/me/cards", body, operation_id=token_id
         )
 
+    def move_card(self, old_token_id: str) -> Callable[[State], Operation]:
+        def make(state: State) -> Operation:
+            if state.device is None:
+                raise NotReady("no_device", "enrol this phone first")
+            token_id = new_id("tok")
+            body = {"new_token_id": token_id, "device_id": state.device.device_id}
+            path = f"/v1/me/cards/{old_token_id}/moves"
+            return self._sessions.make_operation(Kind.MOVE_CARD, path, body, operation_id=token_id)
+
+        return make
+
+    def confirm_card(self, state: State) -> Operation:
+        token_id = card_of(state).token_id
+        path = f"/v1/me/cards/{token_id}/confirmation"
+        return self._sessions.make_operation(Kind.CONFIRM_CARD, path, {}, proof_jti=token_id)
+
+    def is_stale(self, operation: Operation) -> bool:
+        """Whether the card was tapped since a refill was written down: what it tells of the
+        counter is not true any more, and the backend would take the phone for a copy."""
+        if operation.kind != Kind.REFILL_KEYS:
+            return False
+        counter = self._box.find_counter()
+        atc = 0 if counter is None else counter.atc
+        return bool(json.loads(operation.body)["atc"] != atc)
+
     def refill_keys(self, state: State) -> Operation:
         token_id = card_of(state).token_id
-        body = {"atc": self._box.counter(token_id).atc}
+        log = self._box.log(token_id)
+        body = {
+            "atc": self._box.counter(token_id).atc,
+            "log": None if log is None else [encode(one) for one in log],
+        }
         return self._sessions.make_operation(
             Kind.REFILL_KEYS, f"/v1/me/cards/{token_id}/keys", body
         )
@@ -174,7 +211,9 @@ class Commands:
         return replace(state, card=card), card
 
     def _take_keys(self, state: State, operation: Operation, document: Document) -> Taken:
-        self._box.put_keys(card_of(state), read(SealedKeys, document))
+        card = card_of(state)
+        self._box.put_keys(card, read(SealedKeys, document))
+        self._box.forget_log(card.token_id, json.loads(operation.body)["atc"])
         return state, None
 
     def _take_top_up(self, state: State, operation: Operation, document: Document) -> Taken:

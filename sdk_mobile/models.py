@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from card_protocol import pay_code
+
 
 @dataclass(frozen=True, slots=True)
 class LoginCode:
@@ -132,11 +134,29 @@ class PhoneCard:
 
 
 @dataclass(frozen=True, slots=True)
+class CardChange:
+    """One change of the card: from `before` (None: its beginning) to `after`, why and by whom."""
+
+    number: int
+    after: str
+    reason: str
+    at: datetime
+    by: str
+    before: str | None = None
+    event_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class PayCodeView:
     """付款码: 19 digits, good once, until `valid_until` by the clock of this phone."""
 
     digits: str
     valid_until: datetime
+
+    @property
+    def consumer_presented(self) -> str:
+        """The same as the text of an EMVCo consumer-presented QR code; one use for both."""
+        return pay_code.decode(self.digits).encode_consumer()
 
 
 @dataclass(frozen=True, slots=True)

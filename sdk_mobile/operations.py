@@ -45,11 +45,17 @@ class Operations:
     """Runs operations against the backend; at most one of a kind is open."""
 
     def __init__(
-        self, document: StateDocument, sessions: Sessions, takes: Mapping[Kind, Take]
+        self,
+        document: StateDocument,
+        sessions: Sessions,
+        takes: Mapping[Kind, Take],
+        is_stale: IsMeant = lambda operation: False,
     ) -> None:
+        """`is_stale`: an operation that is better made anew than sent again."""
         self._document = document
         self._sessions = sessions
         self._takes = takes
+        self._is_stale = is_stale
 
     def perform(self, kind: Kind, make: Make, is_meant: IsMeant = lambda operation: True) -> object:
         """Makes, stores, sends, takes the answer. An open one of the same kind is sent again,
@@ -64,7 +70,8 @@ class Operations:
             open_one = state.find_operation(kind)
             if open_one is not None and kind in MONEY:
                 raise OutcomeUnknown(open_one.operation_id, kind)
-            if open_one is not None and is_meant(open_one):
+            is_good = open_one is not None and not self._is_stale(open_one)
+            if open_one is not None and is_good and is_meant(open_one):
                 operation = replace(open_one, is_resumed=True)
             else:
                 operation = make(state)
@@ -83,6 +90,9 @@ class Operations:
         for operation in self._document.read().operations:
             if operation.kind == Kind.REFRESH:
                 continue  # goes out with the next request that needs a token
+            if self._is_stale(operation):
+                self._drop(operation)
+                continue
             try:
                 result = self._send(self._mark_resumed(operation))
             except OutcomeUnknown:
@@ -104,6 +114,9 @@ class Operations:
         operations = self._document.read().operations
         return tuple(one for one in operations if one.kind != Kind.REFRESH)
 
+    def _drop(self, operation: Operation) -> None:
+        self._document.change(lambda state: state.without_operation(operation))
+
     def _mark_resumed(self, operation: Operation) -> Operation:
         marked: list[Operation] = []
 
@@ -124,7 +137,7 @@ class Operations:
             raise OutcomeUnknown(operation.operation_id, operation.kind) from error
         except Refused as refusal:
             if not is_undecided(operation, refusal):
-                self._document.change(lambda state: state.without_operation(operation))
+                self._drop(operation)
             elif refusal.earlier_attempt_open or not self._forget_unsent(operation):
                 raise OutcomeUnknown(operation.operation_id, operation.kind) from refusal
             raise

@@ -15,9 +15,8 @@ from hce.state import CardState
 from sdk_mobile.cards import CardBox, CardKeys
 from sdk_mobile.clock import SkewedClock
 from sdk_mobile.commands import card_of
-from sdk_mobile.errors import StorageDamaged
+from sdk_mobile.errors import NotReady, StorageDamaged
 from sdk_mobile.keys import DeviceKeys
-from sdk_mobile.models import PhoneCard
 from sdk_mobile.state import StateDocument
 from sdk_mobile.storage import Storage
 
@@ -53,26 +52,41 @@ class PhoneCardStore:
             raise CardSuspended
         keys = self._box.find_keys(self._token_id)
         counter = self._box.counter(self._token_id)
-        return CardState(
-            certificate=self._certificate(card),
-            atc=counter.atc,
-            key=_limited_use_key(keys, counter.uses_of(keys.key_index)) if keys else None,
-            is_suspended=card.state != "active",
-        )
-
-    def _certificate(self, card: PhoneCard) -> Certificate:
         try:
-            return Certificate.decode(card.certificate)
-        except MalformedBytes as error:
+            return CardState(
+                certificate=Certificate.decode(card.certificate),
+                atc=counter.atc,
+                key=_limited_use_key(keys, counter.uses_of(keys.key_index)) if keys else None,
+                is_suspended=card.state != "active",
+            )
+        except MalformedBytes as error:  # also keys delivered for another suite than the card's
             raise StorageDamaged(self._storage.describe("state"), str(error)) from None
+
+
+class PhoneSigner:
+    """The phone's key of one suite, as the card wants it."""
+
+    def __init__(self, keys: DeviceKeys, suite: Suite) -> None:
+        """Raises NotReady: `suite_not_supported`."""
+        if suite not in keys.suites:
+            raise NotReady("suite_not_supported", "this phone cannot sign for its card")
+        self._keys = keys
+        self.suite = suite
+
+    def sign(self, data: bytes) -> bytes:
+        return self._keys.sign(data, self.suite)
 
 
 def make_card(
     store: PhoneCardStore, keys: DeviceKeys, clock: SkewedClock, holder_check: HolderChecker
 ) -> Card:
-    """The card a reader talks to: the mobile card alone (design A.1: no purse on a phone)."""
+    """The card a reader talks to: the mobile card alone (design A.1: no purse on a phone).
+
+    Raises as `PhoneCardStore.view`; NotReady: `suite_not_supported`.
+    """
+    signer = PhoneSigner(keys, store.view().certificate.suite)
     applet = MobileCardApplet(
-        store, keys, holder_check=holder_check, now=lambda: int(clock.now_seconds())
+        store, signer, holder_check=holder_check, now=lambda: int(clock.now_seconds())
     )
     return Card((applet,))
 

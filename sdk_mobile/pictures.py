@@ -9,6 +9,7 @@ import qrcode
 import zxingcpp
 from PIL import Image
 from qrcode.constants import ERROR_CORRECT_M
+from qrcode.util import MODE_8BIT_BYTE, QRData
 
 PictureKind = Literal["qr", "code128"]
 
@@ -18,25 +19,29 @@ BAR_PIXELS = 3
 CONTENT_CHARACTERS_MAX = 512
 
 
-def picture(content: str, kind: PictureKind) -> bytes:
+def picture(content: str | bytes, kind: PictureKind) -> bytes:
     """A PNG, black on white, with the quiet zone scanners need.
 
-    Raises ValueError when there is no content, too much, or the kind is not known.
+    Bytes are for QR codes, which then have byte mode. Raises ValueError when there is no content,
+    too much, or the kind is not known.
     """
     if not 1 <= len(content) <= CONTENT_CHARACTERS_MAX:
-        raise ValueError("a code holds 1 to 512 characters")
+        raise ValueError("a code holds 1 to 512 characters or bytes")
     if kind == "qr":
         return _png(_qr(content))
-    if kind == "code128":
+    if kind == "code128" and isinstance(content, str):
         return _png(_code128(content))
     raise ValueError(f"not a kind of picture: {kind}")
 
 
-def _qr(content: str) -> Image.Image:
+def _qr(content: str | bytes) -> Image.Image:
     code = qrcode.QRCode(
         error_correction=ERROR_CORRECT_M, box_size=QR_MODULE_PIXELS, border=QR_QUIET_MODULES
     )
-    code.add_data(content)
+    if isinstance(content, bytes):  # else its digits would be cut out into a mode of their own
+        code.add_data(QRData(content, mode=MODE_8BIT_BYTE))
+    else:
+        code.add_data(content)
     code.make(fit=True)
     image: Image.Image = code.make_image().get_image()
     return image.convert("L")

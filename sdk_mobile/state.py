@@ -30,6 +30,8 @@ class Kind(StrEnum):
     ENROL_DEVICE = "enrol_device"
     PROVISION_CARD = "provision_card"
     REFILL_KEYS = "refill_keys"
+    MOVE_CARD = "move_card"
+    CONFIRM_CARD = "confirm_card"
     TOP_UP = "top_up"
     PAY = "pay"
     LOSS = "loss"  # report and release are one kind: the later wish takes the earlier's place

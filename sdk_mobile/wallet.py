@@ -13,35 +13,33 @@ import httpx
 
 from card_protocol import emvco
 from card_protocol.errors import MalformedBytes
-from hce.card import Card
-from hce.ports import HolderChecker
 from sdk_mobile.cards import CardBox
 from sdk_mobile.client import Client, Language, Request
 from sdk_mobile.clock import SkewedClock, phone_seconds
-from sdk_mobile.commands import Commands, account_of, card_of
+from sdk_mobile.commands import Commands, account_of
 from sdk_mobile.errors import CodeUnreadable, NotReady, Offline
 from sdk_mobile.history import fetch_lines
+from sdk_mobile.identity_code import IdentityCodes
 from sdk_mobile.ids import new_idempotency_key
 from sdk_mobile.keys import DeviceKeys, SoftwareDeviceKeys
 from sdk_mobile.models import (
     Account,
     Balance,
-    Device,
     History,
     LoginCode,
     MerchantCodeView,
     PayCodeView,
     Payment,
     Person,
-    PhoneCard,
     TopUp,
 )
 from sdk_mobile.operations import Operations, Resumed
-from sdk_mobile.phone_card import PhoneCardStore, make_card, no_holder_check
 from sdk_mobile.pictures import PictureKind, picture
+from sdk_mobile.ride_code import RideCodes
 from sdk_mobile.session import Sessions, read
 from sdk_mobile.state import Challenge, Kind, Operation, State, StateDocument
 from sdk_mobile.storage import Storage
+from sdk_mobile.wallet_cards import Attest, CardCalls
 
 ASK_AGAIN_MIN_SECONDS = 0.2
 ASK_AGAIN_MAX_SECONDS = 30.0
@@ -52,7 +50,7 @@ class _Accounts:
     data: tuple[Account, ...]
 
 
-class Wallet:
+class Wallet(CardCalls):
     """One citizen's wallet and card on one phone. All of it survives a restart.
 
     Every method that moves or makes something stores its ids before it sends. It raises `Refused`
@@ -70,8 +68,10 @@ class Wallet:
         http: httpx.Client | None = None,
         clock: Callable[[], float] = phone_seconds,
         sleep: Callable[[float], None] = time.sleep,
+        attest: Attest | None = None,
     ) -> None:
         """`keys` is the phone's keystore; without one, keys are kept in `storage`.
+        `attest` is the phone's platform: its word for the signing key, about a nonce.
 
         Raises StorageDamaged, and ValueError when `base_url` has no TLS and is not this machine.
         """
@@ -90,7 +90,12 @@ class Wallet:
         self._sessions = Sessions(self._document, self._client, self._keys, self._clock)
         self._box = CardBox(storage, self._keys, self._clock)
         self._commands = Commands(self._sessions, self._keys, self._box, self._clock)
-        self._operations = Operations(self._document, self._sessions, self._commands.takes())
+        parts = (storage, self._sessions, self._keys, self._clock, self._usable_card)
+        self.ride, self.identity = RideCodes(*parts), IdentityCodes(*parts)
+        self._operations = Operations(
+            self._document, self._sessions, self._commands.takes(), self._commands.is_stale
+        )
+        self._attest = attest
 
     def close(self) -> None:
         """Closes connections; what is stored stays."""
@@ -158,52 +163,6 @@ class Wallet:
         return cast(
             "Account", self._operations.perform(Kind.OPEN_WALLET, self._commands.open_wallet)
         )
-
-    def enrol_device(self, name: str) -> Device:
-        """Makes this phone known with its signing and its sealing key."""
-        device = self._document.read().device
-        if device is not None:
-            return device
-        make = self._commands.enrol_device(name)
-        return cast("Device", self._operations.perform(Kind.ENROL_DEVICE, make))
-
-    def provision_card(self) -> PhoneCard:
-        """Puts a phone card on this phone: token, certificate, first limited-use keys."""
-        card = self._document.read().card
-        if card is None or card.state == "deleted":
-            make = self._commands.provision_card
-            card = cast("PhoneCard", self._operations.perform(Kind.PROVISION_CARD, make))
-        if self._box.find_keys(card.token_id) is None:
-            self.refill_keys_if_needed()
-        return card
-
-    def phone_card(self) -> PhoneCard:
-        """The card's description, as last told. Raises NotReady `no_card`."""
-        return card_of(self._document.read())
-
-    def refresh_card(self) -> PhoneCard:
-        """Asks how the card stands: it may have been suspended or released elsewhere."""
-        token_id = self.phone_card().token_id
-        card: PhoneCard = read(PhoneCard, self._sessions.get(f"/v1/me/cards/{token_id}"))
-        self._document.change(lambda state: replace(state, card=card))
-        return card
-
-    def refill_keys_if_needed(self) -> bool:
-        """Fetches new limited-use keys below one third; True when it did. Call it when online."""
-        state = self._document.read()
-        is_open = state.find_operation(Kind.REFILL_KEYS) is not None
-        if not is_open and not self._box.needs_refill(card_of(state).token_id):
-            return False
-        self._operations.perform(Kind.REFILL_KEYS, self._commands.refill_keys)
-        return True
-
-    def report_loss(self) -> PhoneCard:
-        """挂失: suspends the card at once."""
-        return self._perform_loss("loss-report")
-
-    def release(self) -> PhoneCard:
-        """解挂: takes the loss report back."""
-        return self._perform_loss("release")
 
     # Money
 
@@ -317,14 +276,6 @@ class Wallet:
         found: Payment = read(Payment, self._sessions.get(f"/v1/me/payments/{payment_id}"))
         return found
 
-    def card(self, holder_check: HolderChecker = no_holder_check) -> Card:
-        """The card for taps: bytes in, bytes out. Each tap is counted in storage first.
-
-        `holder_check` is asked at each tap how the phone made sure of its holder.
-        """
-        store = PhoneCardStore(self._storage, self._box, self._usable_card().token_id)
-        return make_card(store, self._keys, self._clock, holder_check)
-
     # After a lost answer
 
     def open_operations(self) -> tuple[Operation, ...]:
@@ -334,19 +285,6 @@ class Wallet:
     def resume(self) -> tuple[Resumed, ...]:
         """Learns the outcome of stored operations; call it at each start and when online again."""
         return self._operations.resume()
-
-    def _usable_card(self) -> PhoneCard:
-        card = self.phone_card()
-        if card.state != "active":
-            raise NotReady(f"card_{card.state}", "the card cannot pay now")
-        return card
-
-    def _perform_loss(self, wish: str) -> PhoneCard:
-        path = f"/v1/me/cards/{self.phone_card().token_id}/{wish}"
-        card = self._operations.perform(
-            Kind.LOSS, lambda state: self._commands.loss(path), lambda one: one.path == path
-        )
-        return cast("PhoneCard", card)
 
     def _ask_accounts(self) -> tuple[Account, ...]:
         accounts: _Accounts = read(_Accounts, self._sessions.get("/v1/me/wallets"))

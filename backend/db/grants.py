@@ -19,7 +19,7 @@ APPEND = ("SELECT", "INSERT")
 CHANGE = ("SELECT", "INSERT", "UPDATE")
 REMOVE = ("SELECT", "INSERT", "UPDATE", "DELETE")
 
-APPENDED = frozenset({"posting", "entry", "segment", "token_history"})
+APPENDED = frozenset({"posting", "entry", "segment", "token_history", "token_decision"})
 """Tables whose rows are never changed."""
 
 SWEPT = frozenset(

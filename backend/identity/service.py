@@ -5,7 +5,7 @@ from __future__ import annotations
 import hmac
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any
 
@@ -81,6 +81,21 @@ class Identity:
         if row.name_sealed is None:
             raise PersonUnknown
         return self._vault.unseal(person.c.name_sealed, person_id, row.name_sealed)
+
+    def find_phone(self, person_id: str) -> str | None:
+        """The phone number messages go to; never shown or kept."""
+        with self.units.read(Which.IDENTITY) as work:
+            row = work.one(select(person).where(person.c.person_id == person_id))
+        if row is None:
+            return None
+        return self._vault.unseal(person.c.phone_sealed, person_id, row.phone_sealed)
+
+    def find_phone_since(self, person_id: str) -> datetime | None:
+        """Since when the person has this phone number here."""
+        since = select(person.c.created_at).where(person.c.person_id == person_id)
+        with self.units.read(Which.IDENTITY) as work:
+            found: datetime | None = work.execute(since).scalar()
+        return found
 
     def register(self, command: Register) -> Person:
         """Match the person with a base record; the same content again hears the same answer.

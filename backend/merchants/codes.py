@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hmac
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -130,8 +129,12 @@ class MerchantCodes:
         except MalformedBytes as error:
             raise REFUSALS.get(error.code, MerchantCodeMalformed) from None
         account = code.merchant_account
-        mac = self._mac(account.shop_number, code.amount_fen, code.bill_number)
-        if not hmac.compare_digest(mac, account.mac):
+        data = emvco.code_authentication_input(
+            account.shop_number, code.amount_fen, code.bill_number
+        )
+        if not self.keys.verify_mac(
+            KeyRef.MERCHANT_CODES, data, account.mac, length=emvco.MAC_BYTES
+        ):
             raise MerchantCodeAltered
         with self._lock:
             self._codes[content] = code

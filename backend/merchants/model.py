@@ -122,7 +122,6 @@ class Acceptance:
 
     applications: tuple[AcceptedApplication, ...]
     profile_version: int = 1
-    issuer_key_index: int = 1
     online_timeout_seconds: int = 10
 
 

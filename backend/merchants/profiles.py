@@ -43,10 +43,9 @@ class TerminalProfiles:
             profile_version=self.acceptance.profile_version,
             terminal=self.merchants.vouch_for_terminal(terminal_id),
             applications=self.acceptance.applications,
-            issuer_keys=(
-                IssuerKey(
-                    self.acceptance.issuer_key_index, self.keys.public_key(KeyRef.ISSUER_SIGNING)
-                ),
+            issuer_keys=tuple(
+                IssuerKey(version, key)
+                for version, key in self.keys.public_keys(KeyRef.ISSUER_SIGNING).items()
             ),
             online_timeout_seconds=self.acceptance.online_timeout_seconds,
         )

@@ -37,11 +37,18 @@ from card_protocol.mobile_card import TransactionData, TransactionType
 CURRENCY_CNY = 0x0156
 
 
-def verify(verifier: TapVerifier, command: Sell, facts: TerminalFacts, now: datetime) -> Payer:
+def verify(
+    verifier: TapVerifier,
+    command: Sell,
+    facts: TerminalFacts,
+    now: datetime,
+    *,
+    is_dry_run: bool = False,
+) -> Payer:
     """Who pays, as the proof says. Raises what the verifier refuses, and TapMismatch."""
     if isinstance(command.proof, Tap):
         tap = command.proof
-        proof = verifier.verify_tap(tap.pdol_data, tap.gpo_response, now)
+        proof = verifier.verify_tap(tap.pdol_data, tap.gpo_response, now, is_dry_run=is_dry_run)
         _check_agreed(proof.transaction, command, facts)
     else:
         proof = verifier.verify_pay_code(command.proof.content, now)

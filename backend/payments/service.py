@@ -75,7 +75,7 @@ class Payments:
         `backend.virtual_card` and `backend.wallet.ledger.model`.
         """
         facts = self.merchants.vouch_for_terminal(command.terminal_id)
-        payer = _attempt(lambda: self._verify(command, facts))
+        payer = _attempt(lambda: self._verify(command, facts, is_dry_run=operation.is_dry_run))
         payee = Payee(
             facts.merchant_id,
             facts.merchant_name,
@@ -255,12 +255,13 @@ class Payments:
 
         return self.units.decide(Which.LEDGER, Decide(needs, decide), operation)
 
-    def _verify(self, command: Sell, facts: TerminalFacts) -> Payer:
+    def _verify(self, command: Sell, facts: TerminalFacts, *, is_dry_run: bool) -> Payer:
         """Who pays, unless this terminal has been guessing."""
         if isinstance(command.proof, PayCodeShown):
             self.guesses.check(command.terminal_id)
         try:
-            return admission.verify(self.verifier, command, facts, self.units.clock.now())
+            now = self.units.clock.now()
+            return admission.verify(self.verifier, command, facts, now, is_dry_run=is_dry_run)
         except (PayCodeAltered, PayCodeUnknown):
             self.guesses.count(command.terminal_id)
             raise

@@ -31,9 +31,10 @@ PERMISSIONS: Mapping[str, frozenset[str]] = {
             "counter.topup",
             "batches.write",
             "batches.approve",
+            "cards.write",
         }
     ),
-    "agent": frozenset({"merchants.write"}),
+    "agent": frozenset({"merchants.write", "cards.write"}),
     "auditor": frozenset({"ledger.read"}),
 }
 """Role -> scopes: the whole of what staff may do."""

@@ -1,63 +1,69 @@
-"""Phone cards: a token on a device, its certificate, its keys, loss report and release."""
+"""Phone cards: provision, refill, loss report, release, reading; the door to their later life."""
 
 from __future__ import annotations
 
-import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Column, Row, Table, insert, select, update
+from sqlalchemy import Row, select
 
-from backend.db import IdempotencyConflict, Operation, Units, Which, Work
-from backend.kernel import check_id
-from backend.keys import KeyRef, Keys
+from backend.db import Event, IdempotencyConflict, Operation, Units, Which, Work
+from backend.kernel import DomainError, check_id
+from backend.keys import Keys
 from backend.virtual_card import tables
 from backend.virtual_card.errors import (
-    DeviceEnded,
     PersonNotRegistered,
-    ProductUnknown,
+    ReleaseRefused,
     TokenDeleted,
-    TokenExists,
-    TokenNumbersExhausted,
+    TokenPending,
     TokenSuspended,
     TokenUnknown,
 )
-from backend.virtual_card.key_service import KEY_VERSION, TokenKeys
+from backend.virtual_card.life.events import Events
+from backend.virtual_card.life.moves import MOVE_DUE, Moves
+from backend.virtual_card.life.notices import tell_holder
 from backend.virtual_card.model import (
-    LIVE_BATCHES_MAX,
+    SYSTEM,
+    Actor,
     Card,
-    CardProduct,
-    Device,
+    Cause,
+    HistoryLine,
     IssuedKeys,
     IssuerProfile,
-    KeyTerms,
-    number_with_check_digit,
+)
+from backend.virtual_card.ports import Holders
+from backend.virtual_card.provisioning import Deciding, Figures, Issuing, NewToken, Wish
+from backend.virtual_card.provisioning.issuing import (
+    draw_digits,
+    find_token,
+    get_reported_atc,
+    select_token,
 )
 from backend.virtual_card.rows import (
     card_of,
     change_token,
     get_device,
-    locked_device,
+    history_line_of,
+    hold_holder,
+    locked_active_device,
     locked_token,
-    terms_of,
-    write_history,
 )
-from backend.virtual_card.states import DeviceState, Reason, TokenEvent, TokenState
+from backend.virtual_card.states import (
+    RELEASED_BY,
+    ActorKind,
+    Reason,
+    Release,
+    TokenEvent,
+    TokenState,
+)
+from backend.virtual_card.step_up.model import Purpose
+from backend.virtual_card.step_up.service import StepUps
+from backend.virtual_card.watch.model import Answer, LoggedTap, answer_to, check_log
+from backend.virtual_card.watch.service import TapWatch
 from backend.wallet import WalletUnknown
 from backend.web import Page
-from card_protocol.mobile_card import Certificate
-from card_protocol.pay_code import SHORT_NUMBER_DIGITS
-from card_protocol.token_number import TOKEN_NUMBER_DIGITS
-
-NUMBER_TRIES_MAX = 32
-CLOCK_SPREAD = timedelta(seconds=60)  # a terminal's clock may be this much behind ours
-
-
-def draw_digits(count: int) -> str:
-    """`count` random digits."""
-    return f"{secrets.randbelow(10**count):0{count}d}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,13 +73,18 @@ class Provision:
     device_id: str
     wallet_id: str
     product: str
+    card_id: str | None = None  # the plastic card it stands for; never a citizen's word
 
 
 @dataclass(frozen=True, slots=True)
 class RefillKeys:
+    """`atc`: where the phone's counter stands, 0..65535. `log`: what it gave out since the last
+    refill, None from an app that keeps no log."""
+
     person_id: str
     token_id: str
-    atc: int  # 0..65535, where the phone's counter stands
+    atc: int
+    log: tuple[LoggedTap, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +95,10 @@ class ChangeCard:
 
 @dataclass(frozen=True, slots=True)
 class Cards:
-    """Each method is one command or one read.
+    """Each method is one command or one read; `events`, `moves` and `step_ups` have more.
 
-    `is_registered` and `owns_wallet` ask other databases, before our transaction begins.
+    `is_registered`, `owns_wallet` and `holders` ask other databases, before our transaction
+    begins. Without `watch` nobody compares a phone's log with what arrived.
     """
 
     units: Units
@@ -95,50 +107,101 @@ class Cards:
     is_registered: Callable[[str], bool]
     owns_wallet: Callable[[str, str], bool]  # person, wallet: theirs, and open
     draw: Callable[[int], str] = draw_digits
+    figures: Figures = field(default_factory=Figures)
+    holders: Holders | None = None
+    watch: TapWatch | None = None
+    issuing: Issuing = field(init=False, repr=False)
+    step_ups: StepUps = field(init=False, repr=False)
+    deciding: Deciding = field(init=False, repr=False)
+    moves: Moves = field(init=False, repr=False)
+    events: Events = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        step_ups = StepUps(self.units, self.keys)
+        deciding = Deciding(step_ups, self.figures)
+        issuing = Issuing(self.keys, self.issuer, self.draw)
+        parts = {
+            "issuing": issuing,
+            "step_ups": step_ups,
+            "deciding": deciding,
+            "moves": Moves(self.units, deciding, issuing, self.holders),
+            "events": Events(self.units),
+        }
+        for name, part in parts.items():
+            object.__setattr__(self, name, part)
+
+    def consumers(self) -> Mapping[str, Callable[[Event], None]]:
+        """What the outbox worker hands to this domain, besides messages."""
+        return {MOVE_DUE: self.moves.end_overdue}
 
     def provision(self, command: Provision, operation: Operation) -> Card:
         """A new token with its first keys; the same token id and content hears of it again.
 
         Raises IdInvalid, ProductUnknown, PersonNotRegistered, WalletUnknown, DeviceUnknown,
-        DeviceEnded, TokenExists, IdempotencyConflict, TokenNumbersExhausted.
+        DeviceEnded, TokenExists, IdempotencyConflict, TokenNumbersExhausted, StepUpRequired,
+        StepUpTooOften, ProvisioningDeclined.
         """
         check_id(command.token_id, "tok")
         is_registered = self.is_registered(command.person_id)
         owns_wallet = self.owns_wallet(command.person_id, command.wallet_id)
+        since = self.holders.find_phone_since(command.person_id) if self.holders else None
 
-        def decide(work: Work) -> Card:
-            if (existing := _find_token(work, command.token_id)) is not None:
+        def decide(work: Work) -> Card | DomainError:
+            hold_holder(work, command.person_id)
+            if (existing := find_token(work, command.token_id)) is not None:
                 return self._repeated(work, existing, command)
             if not is_registered:
                 raise PersonNotRegistered
             if not owns_wallet:
                 raise WalletUnknown
-            return self._provision(work, command)
+            return self._provision(work, command, since)
 
         return self.units.once(Which.BUSINESS, operation, decide)
 
     def refill(self, command: RefillKeys, operation: Operation) -> IssuedKeys:
         """The next key batch. Of more than three live ones the oldest ends: it is used up.
 
-        Raises TokenUnknown, TokenSuspended, TokenDeleted.
+        Raises TokenUnknown, TokenPending, TokenSuspended, TokenDeleted, StepUpRequired,
+        StepUpTooOften. A log that contradicts what arrived suspends the token.
         """
         return self.units.once(Which.BUSINESS, operation, lambda work: self._refill(work, command))
 
     def report_loss(self, command: ChangeCard, operation: Operation) -> Card:
         """Raises TokenUnknown, TokenTransitionRefused."""
-        return self._change(command, operation, TokenEvent.REPORT_LOSS, Reason.HOLDER_REPORTED_LOSS)
+
+        def decide(work: Work) -> Card:
+            row = locked_token(work, command.person_id, command.token_id)
+            cause = Cause(Reason.HOLDER_REPORTED_LOSS, _citizen(command.person_id))
+            change_token(work, row, TokenEvent.REPORT_LOSS, cause)
+            return _stored(work, command.token_id)
+
+        return self.units.once(Which.BUSINESS, operation, decide)
 
     def release(self, command: ChangeCard, operation: Operation) -> Card:
-        """Raises TokenUnknown, TokenTransitionRefused."""
-        return self._change(command, operation, TokenEvent.RELEASE, Reason.HOLDER_RELEASED)
+        """By the holder, as far as the suspension's reason lets him.
 
-    def get(self, person_id: str, token_id: str) -> Card:
-        """Raises TokenUnknown."""
+        Raises TokenUnknown, TokenTransitionRefused, ReleaseRefused, StepUpRequired,
+        StepUpTooOften.
+        """
+        return self.units.once(Which.BUSINESS, operation, lambda work: self._release(work, command))
+
+    def release_by_staff(self, token_id: str, staff_id: str, operation: Operation) -> Card:
+        """Raises TokenUnknown, TokenTransitionRefused, ReleaseRefused."""
+
+        def decide(work: Work) -> Card:
+            row = locked_token(work, None, token_id)
+            if _release_of(row) is Release.NOBODY:
+                raise ReleaseRefused(reason=row.suspended_for)
+            cause = Cause(Reason.STAFF_RELEASED, Actor(ActorKind.STAFF, staff_id))
+            change_token(work, row, TokenEvent.RELEASE, cause)
+            return _stored(work, token_id)
+
+        return self.units.once(Which.BUSINESS, operation, decide)
+
+    def get(self, person_id: str | None, token_id: str) -> Card:
+        """This person's card; of whom it may be when `person_id` is None. Raises TokenUnknown."""
         with self.units.read(Which.BUSINESS) as work:
-            row = _find_token(work, token_id)
-        if row is None or row.person_id != person_id:
-            raise TokenUnknown
-        return card_of(row)
+            return card_of(_get_token(work, person_id, token_id))
 
     def list(self, person_id: str, limit: int, after: str | None) -> Page[Card]:
         """By id, which is the order of provisioning; deleted ones too."""
@@ -151,46 +214,52 @@ class Cards:
         found = [card_of(row) for row in rows[:limit]]
         return Page(found, found[-1].token_id if len(rows) > limit else None)
 
-    def _provision(self, work: Work, command: Provision) -> Card:
-        product = self.issuer.products.get(command.product)
-        if product is None:
-            raise ProductUnknown
-        device = locked_device(work, command.person_id, command.device_id)
-        if device.state is DeviceState.ENDED:
-            raise DeviceEnded
-        _take_place(work, command)
-        token_number = self._take_token_number(work, command.token_id)
-        short_number = self._take_short_number(work, command.token_id)
-        certificate = self._certificate(work.now, product, device, token_number, short_number)
-        row = {
-            "token_id": command.token_id,
-            "person_id": command.person_id,
-            "wallet_id": command.wallet_id,
-            "device_id": command.device_id,
-            "device_public_key": device.signing_key,
-            "token_number": token_number,
-            "short_number": short_number,
-            "product": product.product,
-            "label": product.label,
-            "state": TokenState.ACTIVE.value,
-            "certificate": certificate.encode(),
-            "key_index": 1,
-            "changes": 1,
-            "created_at": work.now,
-        }
-        if not work.insert_new(tables.token, row):
-            raise IdempotencyConflict(fields="token_id")  # taken a moment ago
-        write_history(
-            work,
-            command.token_id,
-            1,
-            before=None,
-            after=TokenState.ACTIVE,
-            reason=Reason.PROVISIONED,
+    def history(
+        self, person_id: str | None, token_id: str, limit: int, after: str | None
+    ) -> Page[HistoryLine]:
+        """What became of a card and why, oldest first; `after` is a line's number.
+
+        Raises TokenUnknown.
+        """
+        columns = tables.token_history.c
+        number = int(after) if after is not None and after.isdecimal() and len(after) < 9 else 0
+        query = (
+            select(tables.token_history)
+            .where(columns.token_id == token_id, columns.number > number)
+            .order_by(columns.number)
+            .limit(limit + 1)
         )
-        terms = _write_batch(work, command.token_id, 1, product, atc=0)
-        stored = work.connection.execute(_select_token(command.token_id)).one()
-        return card_of(stored, self._issue(stored, terms, device))
+        with self.units.read(Which.BUSINESS) as work:
+            _get_token(work, person_id, token_id)
+            rows = work.execute(query).all()
+        found = [history_line_of(row) for row in rows[:limit]]
+        return Page(found, str(found[-1].number) if len(rows) > limit else None)
+
+    def _provision(
+        self, work: Work, command: Provision, phone_since: datetime | None
+    ) -> Card | DomainError:
+        product = self.issuing.get_product(command.product)
+        device = locked_active_device(work, command.person_id, command.device_id)
+        self.issuing.check_place(work, command.person_id, command.device_id, command.product)
+        wish = Wish(
+            person_id=command.person_id,
+            token_id=command.token_id,
+            wallet_id=command.wallet_id,
+            device=device,
+            phone_since=phone_since,
+        )
+        if (refusal := self.deciding.decide(work, wish)) is not None:
+            return refusal
+        new = NewToken(
+            person_id=command.person_id,
+            token_id=command.token_id,
+            wallet_id=command.wallet_id,
+            device=device,
+            product=product,
+            by=_citizen(command.person_id),
+            card_id=command.card_id,
+        )
+        return self.issuing.make(work, new)
 
     def _repeated(self, work: Work, row: Row[Any], command: Provision) -> Card:
         names = ("person_id", "device_id", "wallet_id", "product")
@@ -199,159 +268,87 @@ class Cards:
             raise IdempotencyConflict(fields="token_id")  # says nothing about another's card
         if differing:
             raise IdempotencyConflict(fields=", ".join(differing))
-        batch = _live_batches(work, row.token_id)
-        if row.state != TokenState.ACTIVE.value or not batch:
+        if row.state != TokenState.ACTIVE.value:
             return card_of(row)
         device = get_device(work, row.person_id, row.device_id)
-        return card_of(row, self._issue(row, terms_of(batch[-1]), device))
+        return self.issuing.issue_again(work, row, device)
 
-    def _refill(self, work: Work, command: RefillKeys) -> IssuedKeys:
+    def _refill(self, work: Work, command: RefillKeys) -> IssuedKeys | DomainError:
+        hold_holder(work, command.person_id)
         row = locked_token(work, command.person_id, command.token_id)
         require_usable(row.state)
         device = get_device(work, row.person_id, row.device_id)
-        product = self.issuer.products.get(row.product)
-        if product is None:
-            raise ProductUnknown
-        # After this line nothing may refuse.
-        live = _live_batches(work, row.token_id)
-        for oldest in live[: max(0, len(live) - LIVE_BATCHES_MAX + 1)]:
-            _end_batch(work, oldest)
-        index = row.key_index + 1
-        terms = _write_batch(work, row.token_id, index, product, command.atc)
-        work.execute(
-            update(tables.token)
-            .where(tables.token.c.token_id == row.token_id)
-            .values(key_index=index)
-        )
-        return self._issue(row, terms, device)
+        self.issuing.get_product(row.product)
+        if (refusal := self._judge_log(work, row, command)) is not None:
+            return refusal
+        return self.issuing.refill(work, row, device, command.atc)
 
-    def _change(
-        self, command: ChangeCard, operation: Operation, event: TokenEvent, reason: Reason
-    ) -> Card:
-        def decide(work: Work) -> Card:
-            row = locked_token(work, command.person_id, command.token_id)
-            change_token(work, row, event, reason)
-            return card_of(work.connection.execute(_select_token(command.token_id)).one())
+    def _judge_log(self, work: Work, row: Row[Any], command: RefillKeys) -> DomainError | None:
+        """The refusal to return: a code first, or nothing but a suspended card."""
+        last_atc = get_reported_atc(work, row)
+        arrived = self.watch.arrived(work, row.token_id, last_atc) if self.watch else None
+        findings = check_log(last_atc, command.atc, command.log, arrived, work.now)
+        answer = answer_to(findings)
+        if answer is Answer.SUSPEND:
+            cause = Cause(Reason.LOG_CONFLICT, SYSTEM)
+            state = change_token(work, row, TokenEvent.SUSPEND, cause)
+            tell_holder(work, row.person_id, row.token_id, Reason.LOG_CONFLICT, state.value)
+            return TokenSuspended()
+        if answer is Answer.STEP_UP:
+            reasons = [one.value for one in findings]
+            return self._require_code(work, row, Purpose.REFILL, reasons)
+        return None
 
-        return self.units.once(Which.BUSINESS, operation, decide)
+    def _release(self, work: Work, command: ChangeCard) -> Card | DomainError:
+        hold_holder(work, command.person_id)
+        row = locked_token(work, command.person_id, command.token_id)
+        who = _release_of(row)
+        if who.value > Release.HOLDER_WITH_CODE.value:
+            raise ReleaseRefused(reason=row.suspended_for)
+        if who is Release.HOLDER_WITH_CODE:
+            refusal = self._require_code(work, row, Purpose.RELEASE, [row.suspended_for])
+            if refusal is not None:
+                return refusal
+        cause = Cause(Reason.HOLDER_RELEASED, _citizen(command.person_id))
+        change_token(work, row, TokenEvent.RELEASE, cause)
+        return _stored(work, command.token_id)
 
-    def _issue(self, row: Row[Any], terms: KeyTerms, device: Device) -> IssuedKeys:
-        return TokenKeys(self.keys).issue(row.token_number, terms, device.sealing_key)
-
-    def _certificate(
-        self,
-        now: datetime,
-        product: CardProduct,
-        device: Device,
-        token_number: str,
-        short_number: str,
-    ) -> Certificate:
-        return Certificate(
-            token_number=token_number,
-            device_public_key=device.signing_key,
-            product=product.product,
-            concession_group=product.concession_group,
-            not_before=int((now - CLOCK_SPREAD).timestamp()),
-            not_after=int((now + timedelta(days=product.certificate_days)).timestamp()),
-            offline_sale_max_fen=product.offline_sale_max_fen,
-            offline_sum_max_fen=product.offline_sum_max_fen,
-            # A token's place in the status list: its short number is a number of its own already.
-            status_index=int(short_number),
-            issuer_key_index=self.issuer.issuer_key_index,
-        ).signed_by(lambda body: self.keys.sign(KeyRef.ISSUER_SIGNING, body))
-
-    def _take_token_number(self, work: Work, token_id: str) -> str:
-        prefix = self.issuer.token_prefix
-        free = TOKEN_NUMBER_DIGITS - 1 - len(prefix)
-        column = tables.number.c.token_number
-        return _take(
-            work, column, token_id, lambda: number_with_check_digit(prefix, self.draw(free))
-        )
-
-    def _take_short_number(self, work: Work, token_id: str) -> str:
-        column = tables.short_number.c.short_number
-        return _take(work, column, token_id, lambda: self.draw(SHORT_NUMBER_DIGITS))
+    def _require_code(
+        self, work: Work, row: Row[Any], purpose: Purpose, reasons: Sequence[str]
+    ) -> DomainError | None:
+        """None when a code was given for this; it is used up then."""
+        passed = self.step_ups.find_passed(work, row.person_id, purpose, row.token_id)
+        if passed is None:
+            return self.step_ups.require(work, row.person_id, purpose, row.token_id, reasons)
+        self.step_ups.use(work, row.person_id, passed)
+        return None
 
 
 def require_usable(state: str) -> None:
-    """Raises TokenSuspended, TokenDeleted."""
+    """Raises TokenPending, TokenSuspended, TokenDeleted."""
+    if state == TokenState.PENDING.value:
+        raise TokenPending
     if state == TokenState.SUSPENDED.value:
         raise TokenSuspended
     if state == TokenState.DELETED.value:
         raise TokenDeleted
 
 
-def _select_token(token_id: str) -> Any:
-    return select(tables.token).where(tables.token.c.token_id == token_id)
+def _citizen(person_id: str) -> Actor:
+    return Actor(ActorKind.CITIZEN, person_id)
 
 
-def _find_token(work: Work, token_id: str) -> Row[Any] | None:
-    return work.one(_select_token(token_id))
+def _release_of(row: Row[Any]) -> Release:
+    """Who may end this suspension; of a token that is not suspended the states speak."""
+    return RELEASED_BY[Reason(row.suspended_for)] if row.suspended_for else Release.HOLDER
 
 
-def _take_place(work: Work, command: Provision) -> None:
-    """One token per device and product. Raises TokenExists, naming the one that is there."""
-    row = {
-        "person_id": command.person_id,
-        "device_id": command.device_id,
-        "product": command.product,
-    }
-    if work.insert_new(tables.place, {**row, "token_id": command.token_id}):
-        return
-    columns = tables.place.c
-    there = select(columns.token_id).where(*(columns[name] == row[name] for name in row))
-    raise TokenExists(token_id=work.connection.execute(there).scalar_one())
+def _stored(work: Work, token_id: str) -> Card:
+    return card_of(work.connection.execute(select_token(token_id)).one())
 
 
-def _take(work: Work, column: Column[str], token_id: str, draw: Callable[[], str]) -> str:
-    """The first number drawn that nobody has. Raises TokenNumbersExhausted."""
-    table = column.table
-    assert isinstance(table, Table)
-    for _ in range(NUMBER_TRIES_MAX):
-        drawn = draw()
-        if work.insert_new(table, {column.name: drawn, "token_id": token_id}):
-            return drawn
-    raise TokenNumbersExhausted
-
-
-def _live_batches(work: Work, token_id: str) -> list[Row[Any]]:
-    """Oldest first."""
-    columns = tables.key_batch.c
-    query = (
-        select(tables.key_batch)
-        .where(columns.token_id == token_id, columns.not_after > work.now)
-        .order_by(columns.key_index)
-    )
-    return list(work.execute(query).all())
-
-
-def _write_batch(
-    work: Work, token_id: str, key_index: int, product: CardProduct, atc: int
-) -> KeyTerms:
-    terms = KeyTerms(
-        key_index=key_index,
-        key_version=KEY_VERSION,
-        uses_max=product.uses_max,
-        not_before=work.now,
-        not_after=work.now + timedelta(hours=product.hours),
-    )
-    values = {
-        "token_id": token_id,
-        "key_index": key_index,
-        "key_version": terms.key_version,
-        "uses_max": terms.uses_max,
-        "not_before": terms.not_before,
-        "not_after": terms.not_after,
-        "atc_reported": atc,
-    }
-    work.execute(insert(tables.key_batch), values)
-    return terms
-
-
-def _end_batch(work: Work, batch: Row[Any]) -> None:
-    columns = tables.key_batch.c
-    work.execute(
-        update(tables.key_batch)
-        .where(columns.token_id == batch.token_id, columns.key_index == batch.key_index)
-        .values(not_after=work.now)
-    )
+def _get_token(work: Work, person_id: str | None, token_id: str) -> Row[Any]:
+    row = find_token(work, token_id)
+    if row is None or person_id not in (None, row.person_id):
+        raise TokenUnknown
+    return row

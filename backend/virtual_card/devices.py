@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import hmac
+import json
+import secrets
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
@@ -10,21 +14,76 @@ from sqlalchemy import Row, select, update
 
 from backend.db import IdempotencyConflict, Operation, Units, Which, Work
 from backend.kernel import check_id
+from backend.keys import KeyRef, Keys
 from backend.virtual_card import tables
-from backend.virtual_card.errors import DeviceEnded, DevicesTooMany
-from backend.virtual_card.model import DEVICES_MAX, Device
+from backend.virtual_card.errors import (
+    AttestationUnavailable,
+    DeviceEnded,
+    DevicesTooMany,
+    NonceUnknown,
+)
+from backend.virtual_card.model import DEVICES_MAX, UNATTESTED, Actor, Cause, Device, DeviceFacts
+from backend.virtual_card.ports import Attestation
 from backend.virtual_card.rows import (
     change_token,
     device_of,
     get_device,
-    locked_device,
+    hold_holder,
+    locked_active_device,
+    locked_tokens,
     select_device,
 )
-from backend.virtual_card.states import DeviceState, Reason, TokenEvent, TokenState
+from backend.virtual_card.states import ActorKind, DeviceState, Reason, TokenEvent
 from backend.web import Page, ProofInvalid, check_proof
 from card_protocol.signatures import compressed_point
 
 AUDIENCE = "/v1/me/devices"
+NONCE_AGE_MAX = timedelta(minutes=10)
+NONCE_RANDOM_BYTES = 16
+NONCE_BYTES = 8 + NONCE_RANDOM_BYTES + 32
+
+
+@dataclass(frozen=True, slots=True)
+class AttestationGate:
+    """Hands out nonces and has statements judged. A nonce is our own words, sealed by a MAC: it
+    names person and moment, and nothing is stored. A statement shown twice says the same of the
+    same key, so that a second showing gains nothing."""
+
+    keys: Keys = field(repr=False)
+    judge: Attestation
+
+    def make_nonce(self, person_id: str, now: datetime) -> bytes:
+        """56 bytes: moment (seconds), random, MAC."""
+        body = int(now.timestamp()).to_bytes(8) + secrets.token_bytes(NONCE_RANDOM_BYTES)
+        return body + self._mac(person_id, body)
+
+    def check(self, command: EnrolDevice, now: datetime) -> DeviceFacts:
+        """Raises NonceUnknown, AttestationInvalid, AttestationUnavailable."""
+        if command.attestation is None:
+            return UNATTESTED
+        nonce = command.attestation.nonce
+        body, mac = nonce[:-32], nonce[-32:]
+        if len(nonce) != NONCE_BYTES or not hmac.compare_digest(
+            mac, self._mac(command.person_id, body)
+        ):
+            raise NonceUnknown
+        age_seconds = int(now.timestamp()) - int.from_bytes(body[:8])
+        if not 0 <= age_seconds <= NONCE_AGE_MAX.total_seconds():
+            raise NonceUnknown
+        point = compressed_point(command.signing_key)
+        return self.judge.verify(command.attestation.statement, point, nonce, now)
+
+    def _mac(self, person_id: str, body: bytes) -> bytes:
+        parts = json.dumps(["attestation_nonce", person_id, body.hex()])
+        return self.keys.mac(KeyRef.SECRETS, parts.encode())[:32]
+
+
+@dataclass(frozen=True, slots=True)
+class AttestationGiven:
+    """What a phone's platform says, about a nonce of ours."""
+
+    nonce: bytes
+    statement: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +94,7 @@ class EnrolDevice:
     signing_key: EllipticCurvePublicKey
     sealing_key: EllipticCurvePublicKey
     proof: str  # JWT by signing_key: aud AUDIENCE, jti = device_id
+    attestation: AttestationGiven | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +108,31 @@ class Devices:
     """Each method is one command or one read; a device id means one content for ever."""
 
     units: Units
+    gate: AttestationGate | None = None  # without one every device is unattested
+
+    def nonce(self, person_id: str) -> bytes:
+        """For one statement, within NONCE_AGE_MAX. Raises AttestationUnavailable."""
+        if self.gate is None:
+            raise AttestationUnavailable
+        return self.gate.make_nonce(person_id, self.units.clock.now())
 
     def enrol(self, command: EnrolDevice, operation: Operation) -> Device:
-        """Raises IdInvalid, ProofInvalid, DevicesTooMany, DeviceEnded, IdempotencyConflict."""
+        """A device, with what is vouched for. A statement that does not hold enrols nothing.
+
+        Raises IdInvalid, ProofInvalid, NonceUnknown, AttestationInvalid, AttestationUnavailable,
+        DevicesTooMany, DeviceEnded, IdempotencyConflict.
+        """
         check_id(command.device_id, "dev")
-        return self.units.once(Which.BUSINESS, operation, lambda work: _enrol(work, command))
+        facts = self._facts(command)
+        return self.units.once(Which.BUSINESS, operation, lambda work: _enrol(work, command, facts))
+
+    def _facts(self, command: EnrolDevice) -> DeviceFacts:
+        """Asked before our transaction begins: a judge may be far away."""
+        if command.attestation is None:
+            return UNATTESTED
+        if self.gate is None:
+            raise AttestationUnavailable
+        return self.gate.check(command, self.units.clock.now())
 
     def end(self, command: EndDevice, operation: Operation) -> Device:
         """End a device and delete its tokens. Raises DeviceUnknown, DeviceEnded."""
@@ -75,7 +155,7 @@ class Devices:
         return Page(found, found[-1].device_id if len(rows) > limit else None)
 
 
-def _enrol(work: Work, command: EnrolDevice) -> Device:
+def _enrol(work: Work, command: EnrolDevice, facts: DeviceFacts) -> Device:
     claims = check_proof(command.proof, command.signing_key, audience=AUDIENCE, now=work.now)
     if claims["jti"] != command.device_id:
         raise ProofInvalid
@@ -88,9 +168,17 @@ def _enrol(work: Work, command: EnrolDevice) -> Device:
     }
     find = select_device(command.person_id, command.device_id)
     if (existing := work.one(find)) is None:
-        _insert(work, row)
+        _insert(work, {**row, **_facts_row(facts)})
         existing = work.connection.execute(find).one()
     return _same(existing, row)
+
+
+def _facts_row(facts: DeviceFacts) -> dict[str, Any]:
+    return {
+        "attested": facts.attested.value,
+        "os_integrity": facts.os_integrity.value,
+        "model": facts.model,
+    }
 
 
 def _insert(work: Work, row: dict[str, Any]) -> None:
@@ -118,23 +206,14 @@ def _same(existing: Row[Any], asked: dict[str, Any]) -> Device:
 
 
 def _end(work: Work, command: EndDevice) -> Device:
-    device = locked_device(work, command.person_id, command.device_id)
-    if device.state is DeviceState.ENDED:
-        raise DeviceEnded
-    rows, columns = tables.token, tables.device.c
-    tokens = work.execute(
-        select(rows)
-        .where(
-            rows.c.person_id == command.person_id,
-            rows.c.device_id == command.device_id,
-            rows.c.state != TokenState.DELETED.value,
-        )
-        .order_by(rows.c.token_id)
-        .with_for_update()
-    ).all()
+    hold_holder(work, command.person_id)
+    locked_active_device(work, command.person_id, command.device_id)
+    rows, columns = tables.token.c, tables.device.c
+    tokens = locked_tokens(work, command.person_id, rows.device_id == command.device_id)
     # After this line nothing may refuse.
+    cause = Cause(Reason.DEVICE_ENDED, Actor(ActorKind.CITIZEN, command.person_id))
     for token in tokens:
-        change_token(work, token, TokenEvent.DELETE, Reason.DEVICE_ENDED)
+        change_token(work, token, TokenEvent.DELETE, cause)
     work.execute(
         update(tables.device)
         .where(columns.person_id == command.person_id, columns.device_id == command.device_id)

@@ -79,6 +79,130 @@ class TokenDeleted(DomainError):
     detail = Words(zh="此卡已注销。", en="This card was deleted.")
 
 
+class TokenPending(DomainError):
+    kind, code = Kind.REFUSED, "token_pending"
+    title = Words(zh="卡尚未启用", en="Card not confirmed yet")
+    detail = Words(
+        zh="请在新手机上打开应用完成启用。", en="Open the app on the new phone to finish the move."
+    )
+
+
+class TokenCloned(DomainError):
+    kind, code = Kind.REFUSED, "token_clone_suspected"
+    title = Words(zh="疑似复制卡", en="Copied card suspected")
+    detail = Words(
+        zh="此卡的交易序号自相矛盾，已暂停使用。",
+        en="This card's counters contradict each other: it is suspended.",
+    )
+
+
+class ReleaseRefused(DomainError):
+    kind, code = Kind.FORBIDDEN, "release_refused"
+    title = Words(zh="不能自行解挂", en="Not released this way")
+    detail = Words(
+        zh="此卡因 {reason} 暂停，请联系客服或重新开卡。",
+        en="Suspended for {reason}: call the service line, or get a new card.",
+    )
+
+
+class StepUpRequired(DomainError):
+    """Data: step_up_id, reasons (list of codes), expires_at (RFC 3339)."""
+
+    kind, code = Kind.FORBIDDEN, "step_up_required"
+    title = Words(zh="需要短信验证", en="One-time code needed")
+    detail = Words(
+        zh="验证码已发往您的手机，请输入后重试。",
+        en="A code was sent to your phone number: enter it, then ask again.",
+    )
+
+
+class StepUpUnknown(DomainError):
+    kind, code = Kind.UNKNOWN, "step_up_unknown"
+    title = Words(zh="没有此验证", en="No such verification")
+    detail = Words(zh="请重新发起操作。", en="Please begin again.")
+
+
+class StepUpEnded(DomainError):
+    kind, code = Kind.CONFLICT, "step_up_ended"
+    title = Words(zh="验证已失效", en="Verification ended")
+    detail = Words(
+        zh="验证码已过期、已使用或错误次数过多，请重新发起操作。",
+        en="The code expired, was used, or was wrong too often; please begin again.",
+    )
+
+
+class StepUpCodeWrong(DomainError):
+    kind, code = Kind.FORBIDDEN, "step_up_code_wrong"
+    title = Words(zh="验证码错误", en="Wrong code")
+    detail = Words(zh="还可尝试 {tries_left} 次。", en="{tries_left} more tries.")
+
+
+class StepUpTooOften(DomainError):
+    kind, code, retryable = Kind.LIMITED, "step_up_too_often", True
+    title = Words(zh="验证码请求过于频繁", en="Too many codes asked for")
+    detail = Words(zh="请稍后再试。", en="Please try again later.")
+
+
+class ProvisioningDeclined(DomainError):
+    """Data: reasons (list of codes)."""
+
+    kind, code = Kind.FORBIDDEN, "provisioning_declined"
+    title = Words(zh="不能开通手机卡", en="No phone card here")
+    detail = Words(
+        zh="按规则不能在此手机开卡：{reasons}。", en="The rules speak against it: {reasons}."
+    )
+
+
+class AttestationInvalid(DomainError):
+    """Data: reason (code)."""
+
+    kind, code = Kind.INVALID, "attestation_invalid"
+    title = Words(zh="设备证明无效", en="Attestation not accepted")
+    detail = Words(zh="设备证明未通过：{reason}。", en="The device's statement fails: {reason}.")
+
+
+class AttestationUnavailable(DomainError):
+    kind, code, retryable = Kind.UNAVAILABLE, "attestation_unavailable", True
+    title = Words(zh="设备证明服务不可用", en="Attestation service not reached")
+    detail = Words(zh="请稍后重试。", en="Please try again.")
+
+
+class NonceUnknown(DomainError):
+    kind, code = Kind.CONFLICT, "attestation_nonce_unknown"
+    title = Words(zh="证明随机数无效", en="Nonce not valid")
+    detail = Words(
+        zh="随机数不存在、已使用或已过期，请重新获取。",
+        en="The nonce is unknown, used or too old; fetch a new one.",
+    )
+
+
+class MoveOpen(DomainError):
+    kind, code = Kind.CONFLICT, "move_open"
+    title = Words(zh="换机正在进行", en="A move is under way")
+    detail = Words(zh="此卡正在转移到另一手机。", en="This card is moving to another phone.")
+
+
+class MoveRefused(DomainError):
+    kind, code = Kind.CONFLICT, "move_refused"
+    title = Words(zh="不能转移此卡", en="This card cannot move")
+    detail = Words(
+        zh="卡须在用，且新手机须不同于原手机。",
+        en="The card must be active, and the new phone another one.",
+    )
+
+
+class EventMalformed(DomainError):
+    kind, code = Kind.INVALID, "card_event_malformed"
+    title = Words(zh="事件内容不完整", en="Event not complete")
+    detail = Words(zh="事件 {event} 缺少 {field}。", en="Event {event} needs {field}.")
+
+
+class EventsTooMany(DomainError):
+    kind, code = Kind.CONFLICT, "card_events_too_many"
+    title = Words(zh="事件过多", en="Too many events")
+    detail = Words(zh="此人的卡事件过多，请人工处理。", en="Too many events of this person.")
+
+
 class TapMalformed(DomainError):
     kind, code = Kind.INVALID, "tap_malformed"
     title = Words(zh="刷卡数据无法识别", en="Tap not readable")
@@ -183,6 +307,15 @@ class PayCodeNotYetValid(DomainError):
     title = Words(zh="付款码尚未生效", en="Pay code not yet valid")
     detail = Words(
         zh="手机时间快于标准时间，请校准。", en="The phone's clock is ahead; correct it."
+    )
+
+
+class PayCodeClockWrong(DomainError):
+    kind, code = Kind.REFUSED, "pay_code_clock_wrong"
+    title = Words(zh="手机时区有误", en="Time zone wrong")
+    detail = Words(
+        zh="付款码的时间相差约八小时，请检查手机时间与时区。",
+        en="The code is about 8 hours off; check the phone's clock and time zone.",
     )
 
 

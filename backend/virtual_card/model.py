@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from enum import Enum
 from typing import Literal
 
 from backend.virtual_card.errors import (
@@ -14,8 +15,8 @@ from backend.virtual_card.errors import (
     PayCodeUsed,
     ProofSeen,
 )
-from backend.virtual_card.states import DeviceState, TokenState
-from card_protocol.checks import U8_MAX, is_digits
+from backend.virtual_card.states import ActorKind, DeviceState, Reason, TokenState
+from card_protocol.checks import is_digits
 from card_protocol.mobile_card import HolderCheck, Suite, TransactionData
 from card_protocol.token_number import TOKEN_NUMBER_DIGITS, luhn_check_digit
 
@@ -26,6 +27,82 @@ ATC_WINDOW = 200
 """How far a counter may be from the highest one seen: taps that never reached us count too."""
 
 ProofKind = Literal["tap", "pay_code"]
+
+
+class CardKind(Enum):
+    """Which kind of card a token stands for."""
+
+    MAIN = "main"  # 主卡
+    SECONDARY = "secondary"  # 副卡
+    MOBILE = "mobile"  # a card that lives on phones only
+
+
+class EventKind(Enum):
+    """What may happen to a holder, a phone or a card."""
+
+    LOST_PLASTIC = "lost_plastic"
+    LOST_PHONE = "lost_phone"
+    NEW_PHONE = "new_phone"
+    SIM_CHANGE = "sim_change"
+    DEATH = "death"
+    MOVED_AWAY = "moved_away"
+
+
+class Attested(Enum):
+    """How a device's keys are protected, as far as somebody vouches for it."""
+
+    NONE = "none"  # nobody vouches
+    SOFTWARE = "software"
+    HARDWARE = "hardware"  # TEE, StrongBox, secure enclave
+
+
+class OsIntegrity(Enum):
+    UNKNOWN = "unknown"
+    VERIFIED = "verified"
+    BROKEN = "broken"  # unlocked, rooted, or not the maker's
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceFacts:
+    """What an attestation says of a device."""
+
+    attested: Attested = Attested.NONE
+    os_integrity: OsIntegrity = OsIntegrity.UNKNOWN
+    model: str | None = None
+
+
+UNATTESTED = DeviceFacts()
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who does something to a token; `id` is a person or staff id, None for a rule."""
+
+    kind: ActorKind
+    id: str | None = None
+
+
+SYSTEM = Actor(ActorKind.SYSTEM)
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """Why a token changes, by whom, and the card event that asked for it."""
+
+    reason: Reason
+    by: Actor
+    event_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryLine:
+    """One change of a token."""
+
+    number: int
+    before: TokenState | None
+    after: TokenState
+    cause: Cause
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +117,8 @@ class CardProduct:
     offline_sum_max_fen: int = 0
     certificate_days: int = 365
     concession_group: int = 0
+    kind: CardKind = CardKind.MOBILE
+    suite: Suite = Suite.AES_ES256
 
     def __post_init__(self) -> None:
         if not (self.product.isascii() and self.product.isprintable() and self.product):
@@ -56,13 +135,10 @@ class IssuerProfile:
 
     products: Mapping[str, CardProduct]
     token_prefix: str = "621000"  # noqa: S105 - digits everybody sees
-    issuer_key_index: int = 1
 
     def __post_init__(self) -> None:
         if not is_digits(self.token_prefix) or not 1 <= len(self.token_prefix) <= 8:
             raise ValueError("token_prefix is 1 to 8 digits")
-        if not 0 <= self.issuer_key_index <= U8_MAX:
-            raise ValueError("issuer_key_index is 0 to 255")
         if any(name != one.product for name, one in self.products.items()):
             raise ValueError("products are listed under their own names")
 
@@ -78,6 +154,7 @@ class Device:
     sealing_key: bytes
     state: DeviceState
     enrolled_at: datetime
+    facts: DeviceFacts = UNATTESTED
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +195,9 @@ class Card:
     wallet_id: str
     device_id: str
     keys: IssuedKeys | None
+    suite: Suite = Suite.AES_ES256
+    card_kind: CardKind = CardKind.MOBILE
+    suspended_for: Reason | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from typing import Final
 from card_protocol import tlv
 from card_protocol.apdu import ResponseApdu
 from card_protocol.commands import GetProcessingOptions, ReadRecord, Select
-from card_protocol.errors import MalformedBytes, SuiteNotSupported
+from card_protocol.errors import MalformedBytes
 from card_protocol.fci import (
     TAG_AID,
     TAG_DISCRETIONARY,
@@ -35,9 +35,8 @@ from card_protocol.mobile_card import (
     Certificate,
     GpoResponse,
     TransactionData,
-    signature_input,
+    is_signed_by_device,
     verify_certificate,
-    verify_signature,
 )
 from card_protocol.status import StatusWord
 from reader_bridge.exchange import Exchange, require_done
@@ -98,8 +97,6 @@ def tap(
         _check(pdol_data, response, certificate, issuer_keys)
     except MalformedBytes:
         raise CardFault("card_answer_malformed") from None
-    except SuiteNotSupported:
-        raise CardFault("card_suite_unknown") from None
     return TapProof(pdol_data, body, certificate, application)
 
 
@@ -238,10 +235,7 @@ def _check(
     issuer_key = issuer_keys.get(certificate.issuer_key_index)
     if issuer_key is not None and not verify_certificate(certificate, issuer_key):
         raise CardFault("certificate_not_genuine")
-    signed = signature_input(
-        pdol_data, response.aip, response.atc, response.iad.encode(), response.cryptogram
-    )
-    if not verify_signature(
-        certificate.device_public_key, signed, response.signature, response.iad.suite
-    ):
+    if response.iad.suite is not certificate.suite:
+        raise CardFault("card_suite_unknown")
+    if not is_signed_by_device(certificate, pdol_data, response):
         raise CardFault("signature_invalid")

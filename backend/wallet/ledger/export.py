@@ -84,7 +84,7 @@ def _export(work: Work, keys: Keys, growing: Path, folder: Path) -> Manifest:
         "unsealed_postings": unsealed,
         "open_segment": open_number(work),
         "newest_segment": newest,
-        "keys": [public_jwk(keys.public_key(KeyRef.LEDGER_SEAL))],
+        "keys": [public_jwk(key) for key in keys.public_keys(KeyRef.LEDGER_SEAL).values()],
     }
     _write(growing / HEAD, [canonical(head)])
     return Manifest(folder, accounts, postings, unsealed, seals, strays)

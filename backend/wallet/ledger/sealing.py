@@ -76,8 +76,9 @@ class Sealer:
             previous_hash = _previous_hash(work, number)
             leaves = _leaves(work, number)
         made = hash_segment(number, previous_hash, leaves)
-        signature = self.keys.sign(KeyRef.LEDGER_SEAL, made)
-        key_id = key_thumbprint(self.keys.public_key(KeyRef.LEDGER_SEAL))
+        version = self.keys.active_version(KeyRef.LEDGER_SEAL)
+        signature = self.keys.sign(KeyRef.LEDGER_SEAL, made, version)
+        key_id = key_thumbprint(self.keys.public_key(KeyRef.LEDGER_SEAL, version))
         row: dict[str, Any] = {
             "number": number,
             "postings": len(leaves) // LEAF_BYTES,

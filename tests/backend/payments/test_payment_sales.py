@@ -135,6 +135,7 @@ NEW_CITIZEN = {
     "ledger.wallet_owner",
     *(f"business.{name}" for name in ("device", "token", "token_history", "token_key_batch")),
     *(f"business.{name}" for name in ("token_place", "token_number", "token_short_number")),
+    *(f"business.{name}" for name in ("card_holder", "token_decision")),
 }
 
 

@@ -38,7 +38,7 @@ def count(units, table):
 def test_roles_and_scopes_are_data():
     assert scopes_of([]) == frozenset()
     assert scopes_of(["auditor"]) == {"ledger.read"}
-    assert scopes_of(["auditor", "agent"]) == {"ledger.read", "merchants.write"}
+    assert scopes_of(["auditor", "agent"]) == {"ledger.read", "merchants.write", "cards.write"}
     assert scopes_of(["operator"]) == frozenset().union(*PERMISSIONS.values())
     assert check_roles(["operator", "agent", "operator"]) == ("agent", "operator")
     with pytest.raises(RoleUnknown, match="king"):

@@ -3,29 +3,51 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from itertools import count
 from typing import Any
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric import ec
+from sqlalchemy import select
 
-from backend.db import Operation, Units
+from backend.db import METADATA, Event, Operation, Units, Which
 from backend.db.operations import Answer
+from backend.db.outbox import OutboxWorker
+from backend.identity import SmsFailed
 from backend.kernel import ManualClock, new_id
 from backend.keys import SoftwareKeys
 from backend.virtual_card import (
+    CARD_NOTICE,
+    STEP_UP_REQUESTED,
+    Actor,
+    ActorKind,
+    AnswerStepUp,
+    Applied,
+    ApplyEvent,
+    AttestationGate,
+    AttestationGiven,
     Card,
+    CardKind,
+    CardMessages,
     CardProduct,
     Cards,
     ChangeCard,
     Device,
     Devices,
     EnrolDevice,
+    EventKind,
+    Figures,
+    HistoryLine,
     IssuedKeys,
     IssuerProfile,
     Provision,
     RefillKeys,
+    SandboxAttester,
+    SandboxVendor,
+    StepUpRequired,
     TapVerifier,
+    TapWatch,
 )
 from backend.virtual_card.devices import AUDIENCE
 from card_protocol import key_batch, mobile_card, pay_code
@@ -36,6 +58,7 @@ from card_protocol.mobile_card import (
     Suite,
     TransactionData,
     TransactionType,
+    compressed_point,
 )
 
 serial = count(1)
@@ -46,9 +69,12 @@ PHONE_CARD = CardProduct(
     offline_sum_max_fen=20_000,
 )
 TRANSIT_CARD = CardProduct(product="transit_card", label="BUS", uses_max=5, hours=24)
-ISSUER = IssuerProfile(
-    products={one.product: one for one in (PHONE_CARD, TRANSIT_CARD)}, token_prefix="621234"
-)
+MAIN_CARD = CardProduct(product="main_on_phone", label="MAIN", kind=CardKind.MAIN)
+SECONDARY_CARD = CardProduct(product="second_on_phone", label="SECOND", kind=CardKind.SECONDARY)
+PRODUCTS = (PHONE_CARD, TRANSIT_CARD, MAIN_CARD, SECONDARY_CARD)
+ISSUER = IssuerProfile(products={one.product: one for one in PRODUCTS}, token_prefix="621234")
+VENDOR = SandboxVendor(ec.generate_private_key(ec.SECP256R1()))
+STAFF = Actor(ActorKind.STAFF, "stf_1")
 TRANSACTION = TransactionData(
     amount_fen=1250,
     date=bytes.fromhex("261123"),
@@ -79,6 +105,9 @@ class Phone:
     def proof(self, clock: ManualClock, **changes: Any) -> str:
         claims = {"aud": AUDIENCE, "jti": self.device_id, "iat": int(clock.now().timestamp())}
         return jwt.encode({**claims, **changes}, self.signing, algorithm="ES256")
+
+    def confirmation(self, token_id: str, clock: ManualClock) -> str:
+        return self.proof(clock, aud=f"/v1/me/cards/{token_id}/confirmation", jti=token_id)
 
     def open(self, card: Card, keys: IssuedKeys) -> key_batch.KeyBatch:
         return key_batch.open_sealed(keys.sealed, self.sealing, card.token_number, keys.key_index)
@@ -118,6 +147,27 @@ class Phone:
 
 
 @dataclass
+class Gateway:
+    """An SMS centre in a list, and persons with their phone numbers."""
+
+    sent: list[tuple[str, str, str]] = field(default_factory=list)
+    phones: dict[str, str] = field(default_factory=dict)
+    since: dict[str, datetime] = field(default_factory=dict)
+    faults: list[SmsFailed] = field(default_factory=list)
+
+    def send(self, message_id: str, phone: str, text: str) -> None:
+        if self.faults:
+            raise self.faults.pop()
+        self.sent.append((message_id, phone, text))
+
+    def find_phone(self, person_id: str) -> str | None:
+        return self.phones.get(person_id)
+
+    def find_phone_since(self, person_id: str) -> datetime | None:
+        return self.since.get(person_id)
+
+
+@dataclass
 class World:
     """Devices, cards and verifier, with the other databases' answers as two plain sets."""
 
@@ -132,9 +182,15 @@ class World:
     def __post_init__(self) -> None:
         self.registered.add(self.person_id)
         self.wallets.add((self.person_id, self.wallet_id))
-        self.devices = Devices(self.units)
+        self.sms = Gateway()
+        self.sms.phones[self.person_id] = "13800000001"
+        attester = SandboxAttester(VENDOR.key.public_key())
+        self.devices = Devices(self.units, AttestationGate(self.keys, attester))
+        self.watch = TapWatch(self.units)
         self.cards = self.cards_with(ISSUER)
         self.verifier = TapVerifier(self.units, self.keys)
+        self.watcher = TapVerifier(self.units, self.keys, self.watch)
+        self.messages = CardMessages(self.units, self.keys, self.sms, self.sms)
 
     def cards_with(self, issuer: IssuerProfile, **more: Any) -> Cards:
         return Cards(
@@ -143,8 +199,17 @@ class World:
             issuer,
             is_registered=self.registered.__contains__,
             owns_wallet=lambda person, wallet: (person, wallet) in self.wallets,
-            **more,
+            **{"holders": self.sms, "watch": self.watch, **more},
         )
+
+    def with_figures(self, **changes: int) -> None:
+        self.cards = self.cards_with(ISSUER, figures=Figures(**changes))
+
+    def attestation(self, phone: Phone, **changes: str) -> AttestationGiven:
+        """What the phone's platform says of it, about a fresh nonce."""
+        nonce = self.devices.nonce(self.person_id)
+        point = compressed_point(phone.signing.public_key())
+        return AttestationGiven(nonce, VENDOR.attest(point, nonce, self.clock.now(), **changes))
 
     def enrol_command(self, phone: Phone, **changes: Any) -> EnrolDevice:
         command = EnrolDevice(
@@ -156,6 +221,9 @@ class World:
             proof=phone.proof(self.clock),
         )
         return replace(command, **changes)
+
+    def enrol_attested(self, phone: Phone, **says: str) -> Device:
+        return self.enrol(phone, attestation=self.attestation(phone, **says))
 
     def enrol(self, phone: Phone, **changes: Any) -> Device:
         return self.devices.enrol(self.enrol_command(phone, **changes), operation())
@@ -174,9 +242,9 @@ class World:
         return self.cards.provision(self.provision_command(phone, **changes), operation())
 
     def issued(self) -> tuple[Phone, Card, IssuedKeys]:
-        """A phone with a card and its first keys."""
+        """An attested phone with a card and its first keys."""
         phone = Phone()
-        self.enrol(phone)
+        self.enrol_attested(phone)
         card = self.provision(phone)
         assert card.keys is not None
         return phone, card, card.keys
@@ -189,6 +257,42 @@ class World:
 
     def release(self, card: Card) -> Card:
         return self.cards.release(ChangeCard(self.person_id, card.token_id), operation())
+
+    def happens(self, kind: EventKind, by: Actor = STAFF, **more: Any) -> Applied:
+        event_id = more.pop("event_id", None) or new_id("cev")
+        command = ApplyEvent(event_id, kind, self.person_id, by, **more)
+        return self.cards.events.apply(command, operation())
+
+    def history(self, card: Card) -> list[HistoryLine]:
+        return self.cards.history(self.person_id, card.token_id, 50, None).data
+
+    def state(self, card: Card) -> str:
+        return self.cards.get(self.person_id, card.token_id).state.value
+
+    def give_code(self, refusal: StepUpRequired, code: str | None = None) -> None:
+        """Answer a one-time code as it came by SMS."""
+        step_up_id = str(refusal.data["step_up_id"])
+        self.deliver()
+        (text,) = [text for message_id, _, text in self.sms.sent if message_id == step_up_id]
+        found = next(one for one in text.split() if one.strip("，,").isdecimal()).strip("，,")
+        given = AnswerStepUp(self.person_id, step_up_id, code or found[:6])
+        self.cards.step_ups.answer(given, operation())
+
+    def deliver(self) -> int:
+        """What the outbox worker would do now."""
+        consumers = {
+            STEP_UP_REQUESTED: self.messages.deliver_code,
+            CARD_NOTICE: self.messages.deliver_notice,
+            **self.cards.consumers(),
+        }
+        return OutboxWorker(self.units, consumers).deliver_due()
+
+    def told(self, topic: str) -> list[Event]:
+        """What the outbox was told, delivered or not."""
+        outbox = METADATA[Which.BUSINESS].tables["outbox"]
+        with self.units.read(Which.BUSINESS) as work:
+            rows = work.execute(select(outbox).where(outbox.c.topic == topic)).all()
+        return [Event(r.event_id, r.topic, r.payload, r.created_at, r.attempts) for r in rows]
 
     @property
     def unix(self) -> int:

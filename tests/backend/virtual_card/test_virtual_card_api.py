@@ -6,14 +6,18 @@ import base64
 from typing import Any
 
 import pytest
-from card_world import Phone, World
+from card_world import VENDOR, Phone, World
 from flask import Flask
 from flask.testing import FlaskClient
 
+from backend.db import Databases
 from backend.kernel import new_id
-from backend.keys import key_to_jwk
+from backend.keys import SoftwareKeys, key_to_jwk
+from backend.virtual_card.api import internal_blueprint
+from backend.web import Caller, CallerKind
+from backend.web.application import Network, make_app
 from card_protocol import key_batch
-from card_protocol.mobile_card import Certificate
+from card_protocol.mobile_card import Certificate, compressed_point
 
 
 def unb64u(text: str) -> bytes:
@@ -54,7 +58,8 @@ def test_a_phone_from_enrolment_to_loss_and_release(world: World, citizen: Citiz
     phone, token_id = Phone(), new_id("tok")
     enrolled = citizen.post("/v1/me/devices", enrol_body(world, phone), "d1")
     assert enrolled.status_code == 201
-    assert set(enrolled.json) == {"device_id", "name", "state", "enrolled_at"}
+    names = {"device_id", "name", "state", "enrolled_at", "attested", "os_integrity"}
+    assert set(enrolled.json) == names
     assert enrolled.json["state"] == "active"
     assert citizen.get("/v1/me/devices").json == {"data": [enrolled.json], "next": None}
     body = {
@@ -143,3 +148,121 @@ def test_nobody_else_comes_in(app: Flask, citizen: Citizen) -> None:
         assert client.get(path).status_code == 401
     missing = client.post("/v1/me/cards", json={}, headers=citizen.bearer)
     assert missing.status_code == 422
+
+
+def b64u(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def test_an_attested_phone_over_http(world: World, citizen: Citizen) -> None:
+    phone = Phone()
+    nonce = unb64u(citizen.get("/v1/me/devices/attestation-nonce").json["nonce"])
+    point = compressed_point(phone.signing.public_key())
+    statement = VENDOR.attest(point, nonce, world.clock.now(), os_integrity="broken")
+    given = {"nonce": b64u(nonce), "statement": b64u(statement)}
+    body = {**enrol_body(world, phone), "attestation": given}
+    enrolled = citizen.post("/v1/me/devices", body, "d1")
+    assert (enrolled.json["attested"], enrolled.json["os_integrity"]) == ("hardware", "broken")
+    card = {
+        "token_id": new_id("tok"),
+        "device_id": phone.device_id,
+        "wallet_id": world.wallet_id,
+        "product": "phone_card",
+    }
+    declined = citizen.post("/v1/me/cards", card, "c1")
+    assert (declined.status_code, declined.json["code"]) == (403, "provisioning_declined")
+    assert declined.json["reasons"] == ["os_integrity_broken"]
+    forged = {
+        **body,
+        "device_id": new_id("dev"),
+        "attestation": {**given, "nonce": b64u(bytes(56))},
+    }
+    forged["proof"] = phone.proof(world.clock, jti=forged["device_id"])
+    refused = citizen.post("/v1/me/devices", forged, "d2")
+    assert (refused.status_code, refused.json["code"]) == (409, "attestation_nonce_unknown")
+
+
+def test_events_codes_and_history_over_http(world: World, citizen: Citizen) -> None:
+    phone, card, _ = world.issued()
+    path = f"/v1/me/cards/{card.token_id}"
+    event = {"event_id": new_id("cev"), "kind": "lost_phone", "device_id": phone.device_id}
+    told = citizen.post("/v1/me/card-events", event, "e1")
+    assert told.status_code == 201
+    effect = {"token_id": card.token_id, "action": "suspend", "state": "suspended"}
+    assert told.json == {
+        "event_id": event["event_id"], "kind": "lost_phone", "effects": [effect]
+    }  # fmt: skip
+    assert citizen.post("/v1/me/card-events", event, "e2").json == told.json
+    assert citizen.get(path).json["suspended_for"] == "lost_phone"
+    asked = citizen.post(f"{path}/release", {}, "r1")
+    assert (asked.status_code, asked.json["code"]) == (403, "step_up_required")
+    world.deliver()
+    text = world.sms.sent[-1][2]
+    code = next(word for word in text.split() if word[:6].isdecimal())[:6]
+    answers = f"/v1/me/step-ups/{asked.json['step_up_id']}/answers"
+    assert citizen.post(answers, {"code": "12345"}, "a1").status_code == 422
+    answered = citizen.post(answers, {"code": code}, "a2")
+    assert (answered.status_code, answered.json["state"]) == (200, "passed")
+    assert citizen.post(f"{path}/release", {}, "r2").json["state"] == "active"
+    lines = citizen.get(f"{path}/history").json["data"]
+    assert [(one["after"], one["reason"], one["by"]) for one in lines] == [
+        ("active", "provisioned", "citizen"),
+        ("suspended", "lost_phone", "citizen"),
+        ("active", "holder_released", "citizen"),
+    ]
+    assert lines[1]["event_id"] == event["event_id"]
+    assert "by_id" not in lines[0]
+
+
+@pytest.mark.parametrize("kind", ["death", "moved_away", "rain"])
+def test_a_citizen_may_not_tell_everything(citizen: Citizen, kind: str) -> None:
+    event = {"event_id": new_id("cev"), "kind": kind}
+    assert citizen.post("/v1/me/card-events", event, "e1").status_code == 422
+
+
+class Desk:
+    """The service line's login, granted or not; only this door is under test."""
+
+    def __init__(self, *scopes: str) -> None:
+        self.caller = Caller(CallerKind.STAFF, "stf_7", frozenset(scopes))
+
+    def authenticate(self) -> Caller:
+        return self.caller
+
+
+def desk_app(world: World, databases: Databases, keys: SoftwareKeys, *scopes: str) -> Flask:
+    services = (world.devices, world.cards)
+    blueprints = (internal_blueprint,)
+    return make_app(
+        Network("internal", "test", blueprints, Desk(*scopes), keys, databases, services)
+    )
+
+
+def test_the_service_line_tells_reads_and_releases(
+    world: World, databases: Databases, keys: SoftwareKeys
+) -> None:
+    phone = Phone()
+    world.enrol_attested(phone)
+    card = world.provision(phone, product="main_on_phone")
+    client = desk_app(world, databases, keys, "cards.write").test_client()
+    event = {"event_id": new_id("cev"), "kind": "moved_away", "person_id": world.person_id}
+    headers = {"Idempotency-Key": "k1"}
+    told = client.post("/v1/ops/card-events", json=event, headers=headers)
+    assert (told.status_code, told.json["effects"][0]["state"]) == (201, "suspended")
+    path = f"/v1/ops/cards/{card.token_id}"
+    assert client.get(path).json["suspended_for"] == "moved_away"
+    released = client.post(f"{path}/release", json={}, headers={"Idempotency-Key": "k2"})
+    assert released.json["state"] == "active"
+    lines = client.get(f"{path}/history").json["data"]
+    assert [(one["reason"], one["by"], one["by_id"]) for one in lines[1:]] == [
+        ("moved_away", "staff", "stf_7"),
+        ("staff_released", "staff", "stf_7"),
+    ]
+    assert client.get(f"/v1/ops/cards/{new_id('tok')}").status_code == 404
+
+
+def test_staff_without_the_scope_stays_out(
+    world: World, databases: Databases, keys: SoftwareKeys
+) -> None:
+    client = desk_app(world, databases, keys, "ledger.read").test_client()
+    assert client.get(f"/v1/ops/cards/{new_id('tok')}").status_code == 403

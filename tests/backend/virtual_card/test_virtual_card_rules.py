@@ -36,6 +36,13 @@ OWN_TABLES = (
     "token_place",
     "token_number",
     "token_short_number",
+    "card_holder",
+    "token_decision",
+    "card_step_up",
+    "card_event",
+    "token_move",
+    "token_tap",
+    "token_watch",
 )
 
 
@@ -49,10 +56,13 @@ def test_every_pair_is_decided(state: TokenState, event: TokenEvent) -> None:
         assert refused.value.data == {"state": state.value, "event": event.value}
 
 
-def test_deleted_is_final_and_only_release_ends_a_suspension() -> None:
+def test_deleted_is_final_and_only_two_events_make_a_card_usable() -> None:
     assert not [pair for pair in FLOW if pair[0] is TokenState.DELETED]
-    back = [event for (_, event), after in FLOW.items() if after is TokenState.ACTIVE]
-    assert back == [TokenEvent.RELEASE]
+    made = {pair for pair, after in FLOW.items() if after is TokenState.ACTIVE}
+    assert made == {
+        (TokenState.PENDING, TokenEvent.CONFIRM),
+        (TokenState.SUSPENDED, TokenEvent.RELEASE),
+    }
 
 
 @pytest.mark.parametrize(
@@ -125,7 +135,6 @@ def test_a_wrong_product_is_not_configured(changes: dict[str, Any]) -> None:
         {"token_prefix": ""},
         {"token_prefix": "62x"},
         {"token_prefix": "6" * 9},
-        {"issuer_key_index": 256},
         {"products": {"other": CardProduct(product="phone_card", label="x")}},
     ],
     ids=str,
@@ -152,7 +161,8 @@ def test_every_refusal_has_a_code_of_its_own_and_words_in_both_languages() -> No
         and one not in (DomainError, errors.ProofSeen)
     ]
     assert len({one.code for one in refusals}) == len(refusals) > 25
-    data = {"state": "x", "event": "y", "token_id": "z", "devices_max": 5, "uses_max": 20}
+    data: dict[str, Any] = {"state": "x", "event": "y", "token_id": "z", "reason": "r"}
+    data |= {"devices_max": 5, "uses_max": 20, "tries_left": 4, "field": "f", "reasons": ["a"]}
     for one in refusals:
         assert isinstance(one.kind, Kind)
         assert one.title.text("zh") != one.title.text("en")

@@ -206,7 +206,7 @@ def test_one_card_per_device_and_product(world: World) -> None:
     assert refused.value.data == {"token_id": card.token_id}
     assert world.provision(phone, product="transit_card").keys.uses_max == 5  # type: ignore[union-attr]
     second = Phone()
-    world.enrol(second)
+    world.enrol_attested(second)
     world.provision(second)
     page = world.cards.list(world.person_id, 2, None)
     rest = world.cards.list(world.person_id, 2, page.next)
@@ -259,8 +259,8 @@ def test_a_number_that_is_taken_is_drawn_again(world: World) -> None:
     draws = iter(first_card + second_card)
     cards = world.cards_with(ISSUER, draw=lambda _: next(draws))
     phone, second = Phone(), Phone()
-    world.enrol(phone)
-    world.enrol(second)
+    world.enrol_attested(phone)
+    world.enrol_attested(second)
     first = cards.provision(world.provision_command(phone), operation())
     assert first.token_number.startswith("621234000000000001")
     with pytest.raises(TokenNumbersExhausted):
@@ -343,6 +343,11 @@ def test_a_product_no_longer_sold_gets_no_more_keys(world: World) -> None:
     ("name", "changes"),
     [
         ("token", {"state": "lost"}),
+        ("token", {"state": "suspended"}),
+        ("token", {"suspended_for": "death"}),
+        ("token", {"card_kind": "gold"}),
+        ("device", {"attested": "yes"}),
+        ("token_decision", {"outcome": "maybe"}),
         ("token", {"token_number": "1"}),
         ("token", {"key_index": 0}),
         ("device", {"slot": 6}),

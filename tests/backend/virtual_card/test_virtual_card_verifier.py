@@ -18,6 +18,7 @@ from backend.virtual_card import (
     KeyExpired,
     KeyUnknown,
     PayCodeAltered,
+    PayCodeClockWrong,
     PayCodeExpired,
     PayCodeForeign,
     PayCodeMalformed,
@@ -32,6 +33,7 @@ from backend.virtual_card import (
 )
 from backend.virtual_card.model import number_with_check_digit
 from card_protocol import pay_code
+from card_protocol.emvco_consumer import Application, ConsumerCode
 from card_protocol.mobile_card import GpoResponse, HolderCheck, IssuerApplicationData, Suite
 
 
@@ -220,6 +222,48 @@ def test_a_code_is_good_for_three_steps_and_then_told_apart(
     world.clock.advance(timedelta(hours=2))
     code = phone.pay_code(card, keys, world.unix + steps * pay_code.STEP_SECONDS)
     assert code_refusal(world, code) is refusal
+
+
+@pytest.mark.parametrize(
+    ("seconds", "refusal"),
+    [
+        (8 * 3600, PayCodeClockWrong),
+        (-8 * 3600, PayCodeClockWrong),
+        (8 * 3600 + 45, PayCodeClockWrong),
+        (-8 * 3600 - 45, PayCodeClockWrong),
+        (8 * 3600 + 120, PayCodeAltered),
+        (-7 * 3600, PayCodeAltered),
+    ],
+)
+def test_a_clock_wrong_by_eight_hours_is_its_own_refusal(
+    world: World, seconds: int, refusal: type[DomainError]
+) -> None:
+    phone, card, keys = world.issued()
+    world.clock.advance(timedelta(hours=9))
+    assert code_refusal(world, phone.pay_code(card, keys, world.unix + seconds)) is refusal
+
+
+def test_both_forms_of_a_pay_code_say_the_same(world: World) -> None:
+    phone, card, keys = world.issued()
+    code = pay_code.decode(phone.pay_code(card, keys, world.unix))
+    now = world.clock.now()
+    proofs = [
+        world.verifier.verify_pay_code(form, now)
+        for form in (code.encode(), code.encode_consumer())
+    ]
+    assert proofs[0] == proofs[1]  # the same (token, kind, counter): one use for both
+
+
+def test_consumer_presented_codes_are_refused_like_the_digits(world: World) -> None:
+    phone, card, keys = world.issued()
+    code = pay_code.decode(phone.pay_code(card, keys, world.unix))
+    foreign = ConsumerCode((Application(bytes.fromhex("A000000333010102"), ()),)).encode()
+    assert code_refusal(world, foreign) is PayCodeForeign
+    assert code_refusal(world, code.encode_consumer()[:-4]) is PayCodeMalformed
+    other = replace(code, one_time=f"{(int(code.one_time) + 1) % 10**8:08d}")
+    assert code_refusal(world, other.encode_consumer()) is PayCodeAltered
+    world.clock.advance(timedelta(seconds=90))
+    assert code_refusal(world, code.encode_consumer()) is PayCodeExpired
 
 
 def test_the_step_claimed_is_the_codes_own(world: World) -> None:

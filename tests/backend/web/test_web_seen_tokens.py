@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from web_world import es256, jwt_of
 
 from backend.kernel import ManualClock
 from backend.keys import KeyRef, SoftwareKeys
+from backend.keys.admin import KeyAdmin
 from backend.web import AccessTokens, Caller, CallerKind
 from backend.web.access import TokenExpired, TokenInvalid
 from backend.web.tokens import ISSUER
@@ -21,19 +21,6 @@ from backend.web.tokens import ISSUER
 NOW = datetime(2026, 11, 23, 2, 0, tzinfo=UTC)
 TERMINAL = Caller(CallerKind.TERMINAL, "trm_1", frozenset({"pay", "refund"}), {"shop_id": "shp_1"})
 STRANGER = ec.generate_private_key(ec.SECP256R1())
-
-
-@dataclass(slots=True)
-class _RotatingKeys:
-    """Public keys of a key service, one at a time; counts nothing, keeps nothing."""
-
-    current: SoftwareKeys
-
-    def public_key(self, ref: KeyRef) -> ec.EllipticCurvePublicKey:
-        return self.current.public_key(ref)
-
-    def sign(self, ref: KeyRef, data: bytes) -> bytes:
-        return self.current.sign(ref, data)
 
 
 @pytest.fixture
@@ -80,23 +67,35 @@ def test_a_refused_token_is_not_kept(tokens: AccessTokens, verified: list[str]) 
     assert verified == [forged, forged]
 
 
-def test_a_rotated_key_ends_what_was_verified_under_the_old_one(
-    keys: SoftwareKeys, tmp_path: Path
-) -> None:
-    other = SoftwareKeys.make(tmp_path / "keystore.json", tmp_path / "kek")
-    rotating: Any = _RotatingKeys(keys)
-    tokens = AccessTokens(rotating, ManualClock(NOW))
+def test_a_rotated_key_verifies_until_it_is_retired(tmp_path: Path, verified: list[str]) -> None:
+    keys = SoftwareKeys.make(tmp_path / "keystore.json", tmp_path / "kek")
+    admin = KeyAdmin(keys.vault, ManualClock(NOW))
+    tokens = AccessTokens(keys, ManualClock(NOW))
     old = tokens.issue(TERMINAL)
-    tokens.check(old)
-    rotating.current = other
+    assert tokens.check(old) == TERMINAL
+    admin.rotate("li", KeyRef.ACCESS_TOKENS)
+    keys.look()
+    new = tokens.issue(TERMINAL)
+    assert [tokens.check(old), tokens.check(new)] == [TERMINAL] * 2
+    assert verified == [old, new]
+    assert [one["kid"] for one in tokens.jwks()["keys"]] == [
+        jwt.get_unverified_header(token)["kid"] for token in (old, new)
+    ]
+    admin.retire("li", KeyRef.ACCESS_TOKENS, 1, understood=True)
+    keys.look()
     with pytest.raises(TokenInvalid):
         tokens.check(old)
-    new = tokens.issue(TERMINAL)
     assert tokens.check(new) == TERMINAL
-    rotating.current = keys
-    assert tokens.check(old) == TERMINAL  # its own key again: verified anew
-    with pytest.raises(TokenInvalid):
-        tokens.check(new)
+
+
+def test_a_token_of_a_version_made_a_moment_ago_elsewhere_passes(tmp_path: Path) -> None:
+    files = tmp_path / "keystore.json", tmp_path / "kek"
+    first, second = SoftwareKeys.make(*files), SoftwareKeys.open(*files)
+    KeyAdmin(first.vault, ManualClock(NOW)).rotate("li", KeyRef.ACCESS_TOKENS)
+    first.look()
+    token = AccessTokens(first, ManualClock(NOW)).issue(TERMINAL)
+    assert second.active_version(KeyRef.ACCESS_TOKENS) == 1
+    assert AccessTokens(second, ManualClock(NOW)).check(token) == TERMINAL
 
 
 def test_many_tokens_do_not_fill_the_memory(
