@@ -7,7 +7,7 @@ PACKAGES := $(wildcard card_protocol hce sdk_mobile reader_bridge backend tools 
 WORKERS ?= 2
 PYTEST_ARGS ?=
 
-.PHONY: help run test check format story migrate lock bench-tap bench-ledger bench-payments chaos clean setup setup-dev
+.PHONY: help run test check format story migrate lock bench-tap bench-ledger bench-payments bench-card bench-codes chaos fuzz clean setup setup-dev
 
 help: ## say what can be made (this list)
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,8 +54,17 @@ bench-ledger: setup-dev ## postings over pgbench, under a minute; LONG=1 has 10^
 bench-payments: setup-dev ## payments over HTTP against their peers, under a minute; LONG=1 has longer rounds
 	@$(PYTHON) -m tools.benches.payments $(if $(LONG),--long)
 
+bench-card: setup-dev ## commands to a card in software through pcscd, under a minute; LONG=1 has longer rounds
+	@$(PYTHON) -m tools.benches.card $(if $(LONG),--long)
+
+bench-codes: setup-dev ## codes over the bare signature or HMAC check, under a minute; LONG=1 has longer rounds
+	@$(PYTHON) -m tools.benches.codes $(if $(LONG),--long)
+
 chaos: setup-dev ## kill -9, storms, full disks: half an hour; SEED=… plays a run again, ONLY=workers a part
 	@$(PYTHON) -m tools.chaos $(if $(SEED),--seed $(SEED)) $(if $(ONLY),--only $(ONLY))
+
+fuzz: setup-dev ## 10^6 mutated commands, frames and codes each, then atheris; SEED=… again, ONLY=… a part, COUNT=…
+	@$(PYTHON) -m tools.fuzz $(if $(SEED),--seed $(SEED)) $(if $(ONLY),--only $(ONLY)) $(if $(COUNT),--count $(COUNT))
 
 clean: ## remove databases, caches and the environment
 	rm -rf .venv var .mypy_cache .ruff_cache .hypothesis .import_linter_cache

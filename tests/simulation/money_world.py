@@ -81,6 +81,7 @@ class SoftCard:
     device_key: ec.EllipticCurvePrivateKey
     sealing_key: ec.EllipticCurvePrivateKey
     key_index: int = 0
+    key_version: int = 0
     batch: key_batch.KeyBatch = field(init=False)
     atc: int = 0
 
@@ -93,7 +94,7 @@ class SoftCard:
         self.batch = key_batch.open_sealed(
             keys.sealed, self.sealing_key, self.card.token_number, keys.key_index
         )
-        self.key_index = keys.key_index
+        self.key_index, self.key_version = keys.key_index, keys.key_version
 
     def tap(
         self, facts: TerminalFacts, amount_fen: int, *, atc: int | None = None, **changes: Any
@@ -113,7 +114,9 @@ class SoftCard:
             **changes,
         }
         pdol = TransactionData(**asked).encode()
-        iad = IssuerApplicationData(Suite.AES_ES256, 1, self.key_index, HolderCheck.DEVICE_UNLOCKED)
+        iad = IssuerApplicationData(
+            Suite.AES_ES256, self.key_version, self.key_index, HolderCheck.DEVICE_UNLOCKED
+        )
         data = mobile_card.cryptogram_input(pdol, mobile_card.AIP, atc, iad.encode())
         cryptogram = mobile_card.compute_cryptogram(
             Suite.AES_ES256, self.batch.limited_use_key, data

@@ -1,0 +1,1 @@
+"""Mutated bytes by the million against whatever reads bytes: `python -m tools.fuzz`."""
