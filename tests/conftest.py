@@ -22,7 +22,7 @@ from tools import pcscd as pcscd_tool
 
 ROOT = Path(__file__).resolve().parent.parent
 REPORT = ROOT / "var" / "test-report.json"
-SYSTEM_MARKERS = ("pcsc", "postgres", "browser")
+SYSTEM_MARKERS = ("pcsc", "postgres", "softhsm", "browser")
 pytest_plugins = ("pytester",)
 RUN_DIRECTORY = pytest.StashKey[Path]()
 CHROMIUM_FLAGS = (
@@ -77,10 +77,15 @@ def pytest_configure_node(node: Any) -> None:  # xdist's WorkerController: no pu
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """There is one virtual reader: tests that use it go to one worker, in order."""
+    """There is one virtual reader: tests that use it go to one worker, in order.
+
+    Whoever asks for the token of SoftHSM is marked for the account.
+    """
     for item in items:
         if item.get_closest_marker("pcsc") is not None:
             item.add_marker(pytest.mark.xdist_group("pcsc"))
+        if "softhsm" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.softhsm)
 
 
 # --- the account of what ran and what was skipped ----------------------------------------------

@@ -8,7 +8,7 @@ from pathlib import Path
 
 # Marker -> must at least one such test have run? There is no portal without a browser test, but
 # the card and the ledger are what this project is for.
-GUARDED = {"pcsc": True, "postgres": True, "browser": False}
+GUARDED = {"pcsc": True, "postgres": True, "softhsm": True, "browser": False}
 
 
 def complaints(report: dict[str, dict[str, int]]) -> list[str]:

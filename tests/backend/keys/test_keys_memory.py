@@ -158,6 +158,7 @@ def token(tmp_path: Path) -> dict[str, str]:
     }
 
 
+@pytest.mark.softhsm
 @pytest.mark.skipif(
     shutil.which("gcore") is None or os.geteuid() != 0, reason="gcore of another process needs root"
 )
@@ -176,6 +177,7 @@ def test_a_dump_of_a_process_with_a_token_holds_none_of_its_keys(
     assert [ref.name for ref, key in in_token.items() if key in beside] == []
 
 
+@pytest.mark.softhsm
 def test_greenlets_go_on_while_the_token_works(files: Files, token: dict[str, str]) -> None:
     _lab("move", *files, environment=token)
     answers, turns = map(int, _lab("greenlets", *files, environment=token).stdout.split()[-2:])
