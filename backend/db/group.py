@@ -30,7 +30,6 @@ BATCH_MAX = 500
 QUEUE_MAX = 5_000
 WAIT_SECONDS_MAX = 30.0
 ROUNDS_MAX = 4
-TURNS_MAX = 1
 
 
 class Decision(Protocol[T_co]):
@@ -141,11 +140,7 @@ class GroupCommit:
     def _let_others_come(self) -> None:
         """Whoever is ready to ask asks now: SQLite's leader lets no greenlet run until the end."""
         try:
-            for _ in range(TURNS_MAX):
-                waiting = len(self._queue)
-                time.sleep(0)  # sleep: gives the turn away, waits for nothing
-                if len(self._queue) == waiting:
-                    break
+            time.sleep(0)  # sleep: gives the turn away, waits for nothing
         except BaseException:  # the greenlet is killed: the queue goes on without it
             self._hand_on()
             raise
