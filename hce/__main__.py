@@ -3,109 +3,54 @@
 from __future__ import annotations
 
 import argparse
+import io
+import re
 import signal
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
+from typing import Final
 
-from card_protocol.mobile_card import HolderCheck
-from hce.applets.mobile_card import MobileCardApplet
-from hce.card import Card
-from hce.demonstration import make_demonstration, renew_key_if_needed
-from hce.errors import CardAbsent, CardFileExists, CardFileProblem, ReaderUnreachable
-from hce.inspect import Language, lines_of, survey_card
+from hce.desk import DEMONSTRATION_PATH, MOBILE_SUITES, Desk
+from hce.desk_words import WORDS, told
+from hce.errors import CardAbsent, CardFileProblem, ReaderUnreachable
+from hce.inspect import Language
 from hce.inspect.commands import TooTalkative
-from hce.inspect.pcsc import card_in_reader
-from hce.store import FileCardStore
-from hce.transports.vpcd import HOST, PORT, VpcdPlug
+from hce.purse_keys import SUITES
+from hce.purse_order import OrderRefused
+from hce.purse_profile import PROFILES
+from hce.transports.vpcd import HOST, PORT, SLOTS
 
 WAIT_SECONDS, WAIT_SECONDS_MAX = 10.0, 600.0
-UDP_READER = "udp:127.0.0.1:54321"  # nfcpy's simulated field: another process is the reader
-DEMONSTRATION_PATH = Path("var/hce/demo-card.json")
+UDP_READER: Final = "udp:127.0.0.1:54321"  # nfcpy's simulated field: another process is the reader
 EXIT_OK, EXIT_UNUSABLE = 0, 2
+YUAN: Final = re.compile(r"(?P<yuan>[0-9]{1,7})(?:\.(?P<fen>[0-9]{1,2}))?", re.ASCII)
 
 
 def now_seconds() -> int:
     return int(time.time())
 
 
-def masked(token_number: str) -> str:
-    """First six and last four digits."""
-    return token_number[:6] + "*" * (len(token_number) - 10) + token_number[-4:]
-
-
-def open_card(store: FileCardStore) -> Card:
-    """A program on a desk checks no holder. Raises CardFileProblem."""
-    applet = MobileCardApplet(
-        store, store.signer(), holder_check=lambda: HolderCheck.NONE, now=now_seconds
-    )
-    return Card([applet])
-
-
-def plug(path: Path | None, host: str, port: int) -> int:
-    """Keeps the card in the reader until stopped. Raises CardFileProblem, ReaderUnreachable."""
-    store = FileCardStore(path or DEMONSTRATION_PATH)
-    if path is None:
-        _make_unless_there(DEMONSTRATION_PATH)
-    renew_key_if_needed(store, now_seconds())
-    record, card = store.record(), open_card(store)
-    with VpcdPlug(card, host, port) as reader:
-        told = f"card {masked(record.state.certificate.token_number)} is in {_slot(host, port)}"
-        if record.issuer_public_key is not None:
-            told += f"; a demonstration card with its own issuer key, kept in {store.path}"
-        print(f"{told}; Ctrl-C takes it out", flush=True)
-        reader.wait()
-    return EXIT_OK
-
-
-def listen(path: Path | None, reader: str) -> int:
-    """Holds the card to an NFC reader until stopped. Raises CardFileProblem, ReaderUnreachable."""
-    from hce.transports.nfcpy_listener import NfcpyListener  # noqa: PLC0415 - half a second
-
-    store = FileCardStore(path or DEMONSTRATION_PATH)
-    if path is None:
-        _make_unless_there(DEMONSTRATION_PATH)
-    renew_key_if_needed(store, now_seconds())
-    number = masked(store.record().state.certificate.token_number)
-    with NfcpyListener(open_card(store), reader) as field:
-        print(f"card {number} waits for a reader at {reader}; Ctrl-C takes it away", flush=True)
-        field.run()
-    return EXIT_OK
-
-
-def inspect(reader: str | None, language: Language, wait_seconds: float, personal: bool) -> int:
-    """Reads the card in a PC/SC reader. Raises ReaderUnreachable, CardAbsent, TooTalkative."""
-    with card_in_reader(reader, wait_seconds) as card:
-        report = survey_card(card, card.atr)
-    for line in lines_of(report, card.reader, language, show_personal=personal):
-        print(line)
-    return EXIT_OK
-
-
-def new(path: Path) -> int:
-    """Makes a demonstration card. Raises CardFileProblem."""
-    record = make_demonstration(now_seconds())
-    FileCardStore.create(path, record)
-    number = masked(record.state.certificate.token_number)
-    print(f"card {number} is in {path}; a demonstration card with its own issuer key")
-    return EXIT_OK
-
-
-def _make_unless_there(path: Path) -> None:
-    if path.exists():
-        return
-    try:
-        FileCardStore.create(path, make_demonstration(now_seconds()))
-    except CardFileExists:
-        return  # made meanwhile by another process: that one is as good
-
-
-def _slot(host: str, port: int) -> str:
-    if 0 <= port - PORT <= 1:  # vpcd opens one port a slot, two of them
-        return f"slot {port - PORT} of the virtual reader at {host}:{port}"
-    return f"the virtual reader at {host}:{port}"
+def _run(chosen: argparse.Namespace, desk: Desk) -> None:
+    if chosen.command == "new" and chosen.purse:
+        desk.new_purse(
+            chosen.card,
+            chosen.profile or next(iter(PROFILES)),
+            suite=chosen.suite,
+            balance_fen=chosen.balance or 0,
+            number=chosen.number,
+            keys_path=chosen.keys,
+        )
+    elif chosen.command == "new":
+        desk.new_mobile_card(chosen.card, MOBILE_SUITES[chosen.suite or "intl"])
+    elif chosen.command == "inspect":
+        desk.inspect(chosen.reader, chosen.wait_seconds, show_personal=chosen.show_personal)
+    elif chosen.command == "listen":
+        desk.hold(chosen.card, chosen.keys, chosen.reader)
+    else:
+        desk.plug(chosen.card, chosen.keys, chosen.host, chosen.port or PORT + chosen.slot)
 
 
 def _port(text: str) -> int:
@@ -122,35 +67,89 @@ def _wait(text: str) -> float:
     return seconds
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m hce", description=__doc__)
-    commands = parser.add_subparsers(dest="command", required=True)
-    plugging = commands.add_parser("plug", help="plug a card into a running pcscd")
-    plugging.add_argument("--card", type=Path, help="card file (default: a demonstration card)")
-    plugging.add_argument("--host", default=HOST, help="where pcscd's virtual reader listens")
-    plugging.add_argument("--port", type=_port, default=PORT, help=f"slot 0: {PORT}, 1: {PORT + 1}")
-    listening = commands.add_parser("listen", help="hold a card to an NFC reader (nfcpy)")
-    listening.add_argument("--card", type=Path, help="card file (default: a demonstration card)")
-    listening.add_argument(
+def _yuan(text: str) -> int:
+    """Fen."""
+    match = YUAN.fullmatch(text)
+    if match is None:
+        raise ValueError
+    return int(match["yuan"]) * 100 + int((match["fen"] or "").ljust(2, "0"))
+
+
+def parser() -> argparse.ArgumentParser:
+    """The commands and their options."""
+    whole = argparse.ArgumentParser(prog="python -m hce", description=__doc__)
+    commands = whole.add_subparsers(dest="command", required=True)
+    words = argparse.ArgumentParser(add_help=False)
+    words.add_argument(
+        "--lang", type=Language, default=Language.ZH, metavar="{zh,en}", help="default: zh"
+    )
+    cards = argparse.ArgumentParser(add_help=False, parents=[words])
+    cards.add_argument(
+        "--card",
+        type=Path,
+        action="append",
+        default=[],
+        help="card or purse file; twice puts both on one card "
+        f"(default: a demonstration card, {DEMONSTRATION_PATH})",
+    )
+    cards.add_argument("--keys", type=Path, help="key file the purse is sealed with (else TEST)")
+    _add_plugging(commands.add_parser("plug", parents=[cards], help="into a running pcscd 插卡"))
+    holding = commands.add_parser("listen", parents=[cards], help="to an NFC reader (nfcpy) 贴卡")
+    holding.add_argument(
         "--reader", default=UDP_READER, help=f"usb, tty:USB0:pn532, … (default: {UDP_READER})"
     )
-    _add_inspecting(commands.add_parser("inspect", help="read any card in a PC/SC reader 读卡"))
-    making = commands.add_parser("new", help="make a demonstration card file")
-    making.add_argument("--card", type=Path, required=True, help="the file to make")
-    return parser
+    _add_inspecting(commands.add_parser("inspect", parents=[words], help="read any card 读卡"))
+    _add_making(commands.add_parser("new", parents=[words], help="make a card or purse file 制卡"))
+    return whole
+
+
+def _add_plugging(plugging: argparse.ArgumentParser) -> None:
+    plugging.add_argument("--host", default=HOST, help="where pcscd's virtual reader listens")
+    place = plugging.add_mutually_exclusive_group()
+    place.add_argument(
+        "--slot", type=int, choices=range(SLOTS), default=0, help=f"0: port {PORT}, 1: {PORT + 1}"
+    )
+    place.add_argument("--port", type=_port, help="of a virtual reader elsewhere")
 
 
 def _add_inspecting(inspecting: argparse.ArgumentParser) -> None:
     inspecting.add_argument("--reader", help="part of its name (default: the first)")
-    inspecting.add_argument(
-        "--lang", type=Language, default=Language.ZH, metavar="{zh,en}", help="default: zh"
-    )
     inspecting.add_argument(
         "--wait-seconds", type=_wait, default=WAIT_SECONDS, help=f"for a card ({WAIT_SECONDS})"
     )
     inspecting.add_argument(
         "--show-personal", action="store_true", help="names, numbers and places too 显示个人信息"
     )
+
+
+def _add_making(making: argparse.ArgumentParser) -> None:
+    making.add_argument("--card", type=Path, required=True, help="the file to make")
+    making.add_argument(
+        "--purse", action="store_true", help="an e-purse, not a mobile card 电子钱包"
+    )
+    making.add_argument(
+        "--suite",
+        choices=[*MOBILE_SUITES, *SUITES],
+        help=f"mobile card: {', '.join(MOBILE_SUITES)}; purse: {', '.join(SUITES)}",
+    )
+    making.add_argument("--profile", choices=PROFILES, help="of the purse (the first) 卡种")
+    making.add_argument("--balance", type=_yuan, help="yuan on a TEST purse, 50.00 余额")
+    making.add_argument("--number", help="19 digits from 310 (default: random) 卡号")
+    making.add_argument("--keys", type=Path, help="an issuer's key file (default: TEST keys) 密钥")
+
+
+def _checked(whole: argparse.ArgumentParser, chosen: argparse.Namespace) -> argparse.Namespace:
+    """What argparse cannot tell: which options go together. Ends the program with the usage."""
+    if chosen.command != "new":
+        return chosen
+    suites = SUITES if chosen.purse else MOBILE_SUITES
+    if chosen.suite not in {None, *suites}:
+        whole.error(f"--suite here is one of {', '.join(suites)}")
+    if not chosen.purse:
+        for name in ("profile", "balance", "number", "keys"):
+            if getattr(chosen, name) is not None:
+                whole.error(f"--{name} is for --purse")
+    return chosen
 
 
 def _stop(signal_number: int, frame: FrameType | None) -> None:
@@ -160,24 +159,24 @@ def _stop(signal_number: int, frame: FrameType | None) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit codes: 0 done, 2 cannot (one line on stderr says why)."""
-    chosen = _parser().parse_args(arguments)
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a narrow terminal gets escapes, not a traceback
+        sys.stdout.reconfigure(errors="backslashreplace")
+    whole = parser()
+    chosen = _checked(whole, whole.parse_args(arguments))
+    language: Language = chosen.lang
     signal.signal(signal.SIGTERM, _stop)
     try:
-        if chosen.command == "new":
-            return new(chosen.card)
-        if chosen.command == "inspect":
-            return inspect(chosen.reader, chosen.lang, chosen.wait_seconds, chosen.show_personal)
-        if chosen.command == "listen":
-            return listen(chosen.card, chosen.reader)
-        return plug(chosen.card, chosen.host, chosen.port)
+        _run(chosen, Desk(language, now_seconds, lambda line: print(line, flush=True)))
     except KeyboardInterrupt:
         return EXIT_OK
     except ReaderUnreachable as error:
-        hint = ". Is pcscd running with vsmartcard-vpcd?" if chosen.command == "plug" else ""
-        print(f"hce: {error}{hint}", file=sys.stderr)
-    except (CardFileProblem, CardAbsent, TooTalkative) as error:
-        print(f"hce: {error}", file=sys.stderr)
-    return EXIT_UNUSABLE
+        hint = f". {WORDS['is_pcscd_running'][language]}" if chosen.command == "plug" else ""
+        print(f"hce: {told(error, language)}{hint}", file=sys.stderr)
+        return EXIT_UNUSABLE
+    except (CardFileProblem, CardAbsent, TooTalkative, OrderRefused) as error:
+        print(f"hce: {told(error, language)}", file=sys.stderr)
+        return EXIT_UNUSABLE
+    return EXIT_OK
 
 
 if __name__ == "__main__":

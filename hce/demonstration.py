@@ -8,6 +8,7 @@ from typing import Final
 from card_protocol.mobile_card import (
     CRYPTOGRAM_KEY_BYTES,
     Certificate,
+    Suite,
     luhn_check_digit,
 )
 from hce.card_file import CardRecord
@@ -25,9 +26,9 @@ KEY_USES: Final = 20  # design A.2
 KEY_VALID_SECONDS: Final = 120 * 3_600
 
 
-def make_demonstration(now_seconds: int) -> CardRecord:
+def make_demonstration(now_seconds: int, suite: Suite = Suite.AES_ES256) -> CardRecord:
     """A fresh card: random number, keys and issuer. The issuer's private key is thrown away."""
-    issuer, device = SoftwareSigner.generate(), SoftwareSigner.generate()
+    issuer, device = SoftwareSigner.generate(suite), SoftwareSigner.generate(suite)
     digits = NUMBER_PREFIX + "".join(secrets.choice("0123456789") for _ in range(RANDOM_DIGITS))
     certificate = Certificate(
         token_number=digits + luhn_check_digit(digits),
@@ -40,8 +41,9 @@ def make_demonstration(now_seconds: int) -> CardRecord:
         offline_sum_max_fen=0,
         status_index=0,
         issuer_key_index=ISSUER_KEY_INDEX,
+        suite=suite,
     ).signed_by(issuer.sign)
-    state = CardState(certificate, key=_make_key(1, now_seconds))
+    state = CardState(certificate, key=_make_key(1, now_seconds, suite))
     return CardRecord(state, device.to_der(), issuer.public_key)
 
 
@@ -55,21 +57,22 @@ def renew_key_if_needed(store: FileCardStore, now_seconds: int) -> None:
         return
 
     def renew(state: CardState) -> CardState:
-        key = state.key
+        key, suite = state.key, state.certificate.suite
         if key is None:
-            return state.with_key(_make_key(1, now_seconds))
+            return state.with_key(_make_key(1, now_seconds, suite))
         if key.uses_left * 3 >= KEY_USES and key.is_valid_at(now_seconds + KEY_VALID_SECONDS // 3):
             return state
-        return state.with_key(_make_key(key.index + 1, now_seconds))
+        return state.with_key(_make_key(key.index + 1, now_seconds, suite))
 
     store.change(renew)
 
 
-def _make_key(index: int, now_seconds: int) -> LimitedUseKey:
+def _make_key(index: int, now_seconds: int, suite: Suite) -> LimitedUseKey:
     return LimitedUseKey(
         index=index,
         version=1,
         value=secrets.token_bytes(CRYPTOGRAM_KEY_BYTES),
         uses_left=KEY_USES,
         not_after=now_seconds + KEY_VALID_SECONDS,
+        suite=suite,
     )

@@ -67,6 +67,14 @@ class CardFileFailed(CardFileProblem):
     """The operating system refused to read or write; what was stored before still stands."""
 
 
+class CardFileExposed(CardFileProblem):
+    """Secrets in it that others than its owner may read."""
+
+
+class CardFileUnfit(CardFileProblem):
+    """A good file that does not go with what was asked for."""
+
+
 class CardAbsent(ConnectionError):
     """The card is not in the field."""
 

@@ -7,11 +7,15 @@ import fcntl
 import os
 from pathlib import Path
 from types import TracebackType
+from typing import Final
 
 from card_protocol.errors import MalformedBytes
 from hce.applets.epurse.state import PurseState
+from hce.disk import failed, make_folder, sync_directory
 from hce.errors import CardFileDamaged, CardFileExists, CardFileFailed, CardFileMissing
 from hce.purse_store import STORE_BYTES, SlotPurseStore, initial_image
+
+CLOSED: Final = -1  # no file's number
 
 
 class DiskFile:
@@ -28,7 +32,7 @@ class DiskFile:
         except FileNotFoundError:
             raise CardFileMissing(self.path, "no such purse file") from None
         except OSError as error:
-            raise self._failed(error) from error
+            raise failed(self.path, error) from error
         try:
             self._take()
         except BaseException:
@@ -39,13 +43,13 @@ class DiskFile:
         try:
             return os.pread(self._handle, STORE_BYTES, 0)
         except OSError as error:
-            raise self._failed(error) from error
+            raise failed(self.path, error) from error
 
     def write(self, offset: int, body: bytes) -> None:
         try:
             written = os.pwrite(self._handle, body, offset)
         except OSError as error:
-            raise self._failed(error) from error
+            raise failed(self.path, error) from error
         if written != len(body):
             raise CardFileFailed(self.path, "written in part")
 
@@ -53,10 +57,13 @@ class DiskFile:
         try:
             os.fdatasync(self._handle)
         except OSError as error:
-            raise self._failed(error) from error
+            raise failed(self.path, error) from error
 
     def close(self) -> None:
-        os.close(self._handle)
+        """Twice is once. A card that goes on meets an error, never the next file of this number."""
+        handle, self._handle = self._handle, CLOSED
+        if handle != CLOSED:
+            os.close(handle)
 
     def _take(self) -> None:
         try:
@@ -65,9 +72,6 @@ class DiskFile:
             raise CardFileFailed(self.path, "in use by another process") from None
         if os.fstat(self._handle).st_size != STORE_BYTES:
             raise CardFileDamaged(self.path, "a purse file has one size")
-
-    def _failed(self, error: OSError) -> CardFileFailed:
-        return CardFileFailed(self.path, error.strerror or type(error).__name__)
 
 
 class PurseFileStore:
@@ -90,22 +94,24 @@ class PurseFileStore:
 
     @classmethod
     def create(cls, path: Path, state: PurseState, sealing_key: bytes) -> PurseFileStore:
-        """A new file with this purse, never in the place of another. Raises CardFileExists."""
+        """A new file with this purse, never in the place of another; its folder is made.
+
+        Raises CardFileExists.
+        """
         path = Path(path)
         beside = path.with_name(f"{path.name}.{os.getpid()}.new")
+        make_folder(path.parent)
         try:
             _write_new(beside, initial_image(state, sealing_key))
             try:
                 os.link(beside, path)
             finally:
                 beside.unlink()
-            _sync_directory(path.parent)
+            sync_directory(path.parent)
         except FileExistsError:
             raise CardFileExists(path, "a purse is there already") from None
-        except FileNotFoundError:
-            raise CardFileMissing(path, "no such folder") from None
         except OSError as error:
-            raise CardFileFailed(path, error.strerror or type(error).__name__) from error
+            raise failed(path, error) from error
         return cls(path, sealing_key)
 
     def __repr__(self) -> str:
@@ -140,11 +146,3 @@ def _write_new(path: Path, body: bytes) -> None:
         file.write(body)
         file.flush()
         os.fsync(file.fileno())
-
-
-def _sync_directory(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -79,10 +79,10 @@ class PurseProfile:
 
 # An issuer that wants SM4 first, or alone, changes `keys`: the first of a kind secures commands.
 PLASTIC_MAIN: Final = PurseProfile(
-    "plastic_main", card_type=1, keys=key_names(DES3.algorithm, 1), has_pin=True
+    "plastic-main", card_type=1, keys=key_names(DES3.algorithm, 1), has_pin=True
 )
 PLASTIC_SECONDARY: Final = PurseProfile(
-    "plastic_secondary",
+    "secondary",
     card_type=1,
     keys=key_names(DES3.algorithm, 1),
     rules=Rules(balance_max_fen=50_000),
@@ -138,8 +138,8 @@ def _files(
         BinaryFile(SFI_PUBLIC, public.encode()),
         BinaryFile(SFI_HOLDER, HolderData().encode()),
         BinaryFile(SFI_MANAGEMENT, typed.encode()),
-        CyclicFile.empty(SFI_LOG, LOG_RECORDS, LogRecord.RECORD_BYTES),
-        CyclicFile.empty(SFI_JOURNEYS, JOURNEY_RECORDS, JourneyRecord.RECORD_BYTES),
+        CyclicFile.empty(SFI_LOG, LOG_RECORDS, LogRecord.LAYOUT.size),
+        CyclicFile.empty(SFI_JOURNEYS, JOURNEY_RECORDS, JourneyRecord.LAYOUT.size),
         VariableFile(SFI_CAPP, (capp_record(CAPP_ID, bytes(CAPP_BYTES - 3)),), 256),
         VariableFile(SFI_TRANSIT, (bus, rail), profile.transit_room_bytes),
     )

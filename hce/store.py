@@ -14,6 +14,7 @@ from pathlib import Path
 from card_protocol.errors import MalformedBytes
 from card_protocol.mobile_card import Certificate
 from hce.card_file import FILE_BYTES_MAX, CardRecord
+from hce.disk import failed, make_folder, sync_directory
 from hce.errors import CardFileDamaged, CardFileExists, CardFileFailed, CardFileMissing
 from hce.ports import CardView, LimitedUseKey
 from hce.signer import SoftwareSigner
@@ -68,10 +69,7 @@ class FileCardStore:
     def create(cls, path: Path, record: CardRecord) -> FileCardStore:
         """A new file with this card; its folder is made. Raises CardFileExists."""
         store = cls(path)
-        try:
-            _make_folder(store.path.parent)
-        except OSError as error:
-            raise store._failed(error) from error
+        make_folder(store.path.parent)
         with store._exclusive():
             if os.path.lexists(store.path):
                 raise CardFileExists(store.path, "a card is there already")
@@ -124,7 +122,7 @@ class FileCardStore:
         except FileNotFoundError:
             raise CardFileMissing(self.path, "no such card file") from None
         except OSError as error:
-            raise self._failed(error) from error
+            raise failed(self.path, error) from error
         last = self._last
         if last is not None and last[0] == body:
             return last[1]
@@ -140,9 +138,9 @@ class FileCardStore:
         try:
             _write_synced(self._beside, body)
             os.replace(self._beside, self.path)
-            _sync_directory(self.path.parent)
+            sync_directory(self.path.parent)
         except OSError as error:
-            raise self._failed(error) from error
+            raise failed(self.path, error) from error
         self._last = (body, record)
 
     @contextmanager
@@ -166,7 +164,7 @@ class FileCardStore:
         except FileNotFoundError:
             raise CardFileMissing(self.path, "no such folder") from None
         except OSError as error:
-            raise self._failed(error) from error
+            raise failed(self.path, error) from error
 
     def _lock_processes_out(self, handle: int) -> None:
         give_up_at = time.monotonic() + LOCK_WAIT_SECONDS
@@ -178,23 +176,12 @@ class FileCardStore:
                     raise CardFileFailed(self.path, "in use by another process") from None
                 time.sleep(LOCK_POLL_SECONDS)  # flock knows no time-out; held for one write
             except OSError as error:
-                raise self._failed(error) from error
-
-    def _failed(self, error: OSError) -> CardFileFailed:
-        return CardFileFailed(self.path, error.strerror or type(error).__name__)
+                raise failed(self.path, error) from error
 
 
 def _granted(state: CardState) -> tuple[int, LimitedUseKey]:
     assert state.key is not None  # `counted` refuses without one
     return state.atc, state.key
-
-
-def _make_folder(folder: Path) -> None:
-    """The folder and those above it, durably: each new name is synced where it stands."""
-    missing = [one for one in (folder, *folder.parents) if not one.exists()]
-    folder.mkdir(parents=True, exist_ok=True)
-    for one in missing:
-        _sync_directory(one.parent)
 
 
 def _write_synced(path: Path, body: bytes) -> None:
@@ -204,14 +191,6 @@ def _write_synced(path: Path, body: bytes) -> None:
         left = memoryview(body)
         while left:
             left = left[os.write(handle, left) :]
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def _sync_directory(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
         os.fsync(handle)
     finally:
         os.close(handle)

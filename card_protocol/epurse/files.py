@@ -1,16 +1,18 @@
 """The purse's files as values (JT/T 978; design B.1.3): 15, 16, 17, the log 18 and the journeys 1E.
 
-Every `decode`, and every value at birth, raises `MalformedBytes` "purse_file_malformed". What a
-reader does not need to understand is kept as bytes, so that any card can be read and shown.
+Where each field stands is written down once, in the `LAYOUT` of its file. Every `decode`, and every
+value at birth, raises `MalformedBytes` "purse_file_malformed". What a reader does not need to
+understand is kept as bytes, so that any card can be read and shown.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import ClassVar, Final, Self
 
 from card_protocol import tlv
-from card_protocol.checks import U8_MAX, U16_MAX, U32_MAX, require, require_bytes, require_whole
+from card_protocol.checks import U8_MAX, require, require_bytes, require_whole
 from card_protocol.epurse.transactions import MOMENT_BYTES, TERMINAL_BYTES
 from card_protocol.fci import require_aid
 
@@ -27,41 +29,101 @@ TAG_FCI, TAG_NAME, TAG_PROPRIETARY, TAG_VERSION, TAG_PUBLIC = 0x6F, 0x84, 0xA5, 
 
 
 @dataclass(frozen=True, slots=True)
-class PublicData:
-    """SFI 15, and tag 9F0C of the FCI."""
+class Part:
+    """One field of a file: bytes as they are, or a big-endian number."""
 
-    FILE_BYTES: ClassVar[int] = 30
-    issuer: bytes  # 8
-    application_type: int
-    application_version: int
-    serial: bytes  # 10
-    start: bytes  # 4, CCYYMMDD in BCD
-    expiry: bytes  # 4
-    custom: bytes = bytes(2)
+    name: str
+    size: int
+    is_number: bool = False
+
+    def require(self, value: object) -> None:
+        """Raises `MalformedBytes` for a value that does not fit."""
+        if self.is_number:
+            require_whole(value, 0, (1 << 8 * self.size) - 1, CODE, self.name)
+        else:
+            require_bytes(value, self.size, CODE, self.name)
+
+
+class Layout:
+    """The fields of one file or record, in order and without gaps."""
+
+    __slots__ = ("_slices", "parts", "size")
+
+    def __init__(self, *parts: Part) -> None:
+        self.parts = parts
+        self.size = sum(part.size for part in parts)
+        self._slices: dict[str, slice] = {}
+        at = 0
+        for part in parts:
+            self._slices[part.name] = slice(at, at + part.size)
+            at += part.size
+
+    def slice_of(self, name: str) -> slice:
+        """Where the field stands. Raises KeyError for a name it has not."""
+        return self._slices[name]
+
+    def values_in(self, body: bytes) -> Iterator[tuple[str, bytes | int]]:
+        """(name, value) of each field; `body` has the size."""
+        for part in self.parts:
+            value = body[self._slices[part.name]]
+            yield part.name, int.from_bytes(value) if part.is_number else value
+
+
+class FileValue:
+    """What all files share: checked at birth, written and read by their layout."""
+
+    __slots__ = ()
+    LAYOUT: ClassVar[Layout]
 
     def __post_init__(self) -> None:
-        require_bytes(self.issuer, 8, CODE, "issuer")
-        require_whole(self.application_type, 0, U8_MAX, CODE, "application_type")
-        require_whole(self.application_version, 0, U8_MAX, CODE, "application_version")
-        require_bytes(self.serial, 10, CODE, "serial")
-        require_bytes(self.start, 4, CODE, "start")
-        require_bytes(self.expiry, 4, CODE, "expiry")
-        require_bytes(self.custom, 2, CODE, "custom")
+        for part in self.LAYOUT.parts:
+            part.require(getattr(self, part.name))
+
+    def encode(self) -> bytes:
+        return b"".join(
+            getattr(self, part.name).to_bytes(part.size)
+            if part.is_number
+            else getattr(self, part.name)
+            for part in self.LAYOUT.parts
+        )
+
+    @classmethod
+    def decode(cls, body: bytes) -> Self:
+        """Of exactly the layout's size."""
+        require_bytes(body, cls.LAYOUT.size, CODE, cls.__name__)
+        make: Callable[..., Self] = cls
+        return make(**dict(cls.LAYOUT.values_in(body)))
+
+
+def _number(name: str, size: int = 1) -> Part:
+    return Part(name, size, is_number=True)
+
+
+@dataclass(frozen=True, slots=True)
+class PublicData(FileValue):
+    """SFI 15, and tag 9F0C of the FCI."""
+
+    LAYOUT: ClassVar[Layout] = Layout(
+        Part("issuer", 8),
+        _number("application_type"),
+        _number("application_version"),
+        Part("serial", 10),
+        Part("start", 4),
+        Part("expiry", 4),
+        Part("custom", 2),
+    )
+    issuer: bytes
+    application_type: int
+    application_version: int
+    serial: bytes
+    start: bytes  # CCYYMMDD in BCD
+    expiry: bytes
+    custom: bytes = bytes(2)
 
     @property
     def key_factor(self) -> bytes:
         """What the card's own keys are diversified with: the serial's last 8 bytes."""
         return self.serial[-8:]
-
-    def encode(self) -> bytes:
-        kind = bytes((self.application_type, self.application_version))
-        return self.issuer + kind + self.serial + self.start + self.expiry + self.custom
-
-    @classmethod
-    def decode(cls, body: bytes) -> Self:
-        require_bytes(body, cls.FILE_BYTES, CODE, "SFI 15")
-        dates = body[20:24], body[24:28]
-        return cls(body[:8], body[8], body[9], body[10:20], *dates, body[28:])
 
 
 def key_factors(public: PublicData, levels: int) -> tuple[bytes, ...]:
@@ -76,137 +138,95 @@ def key_factors(public: PublicData, levels: int) -> tuple[bytes, ...]:
 
 
 @dataclass(frozen=True, slots=True)
-class HolderData:
+class HolderData(FileValue):
     """SFI 16: free to read, so it carries no name and no identity number (design A.1)."""
 
-    FILE_BYTES: ClassVar[int] = 55
+    LAYOUT: ClassVar[Layout] = Layout(
+        _number("holder_type"),
+        _number("staff"),
+        Part("name", 20),
+        Part("identity_number", 32),  # 16 in files of 39 bytes
+        _number("identity_type"),
+    )
     holder_type: int = 0
     staff: int = 0
     name: bytes = bytes(20)  # GBK; other people's cards fill it
     identity_number: bytes = bytes(32)
     identity_type: int = 0
 
-    def __post_init__(self) -> None:
-        require_whole(self.holder_type, 0, U8_MAX, CODE, "holder_type")
-        require_whole(self.staff, 0, U8_MAX, CODE, "staff")
-        require_bytes(self.name, 20, CODE, "name")
-        require_bytes(self.identity_number, 32, CODE, "identity_number")
-        require_whole(self.identity_type, 0, U8_MAX, CODE, "identity_type")
-
-    def encode(self) -> bytes:
-        kind = bytes((self.holder_type, self.staff))
-        return kind + self.name + self.identity_number + bytes((self.identity_type,))
-
-    @classmethod
-    def decode(cls, body: bytes) -> Self:
-        require_bytes(body, cls.FILE_BYTES, CODE, "SFI 16")
-        return cls(body[0], body[1], body[2:22], body[22:54], body[54])
-
 
 @dataclass(frozen=True, slots=True)
-class ManagementData:
+class ManagementData(FileValue):
     """SFI 17 of T-Union. 11 of its 60 bytes have a meaning."""
 
-    FILE_BYTES: ClassVar[int] = 60
-    country: bytes  # 4: 00000156
-    province: bytes  # 2
-    city: bytes  # 2, UnionPay's region code
-    interoperability: bytes  # 2
+    LAYOUT: ClassVar[Layout] = Layout(
+        Part("country", 4),
+        Part("province", 2),
+        Part("city", 2),
+        Part("interoperability", 2),
+        _number("card_type"),
+        Part("reserved", 49),
+    )
+    country: bytes  # 00000156
+    province: bytes
+    city: bytes  # UnionPay's region code
+    interoperability: bytes
     card_type: int  # 1 ordinary, 2 student, 3 senior, 4 test, 5 military
     reserved: bytes = bytes(49)
 
-    def __post_init__(self) -> None:
-        require_bytes(self.country, 4, CODE, "country")
-        require_bytes(self.province, 2, CODE, "province")
-        require_bytes(self.city, 2, CODE, "city")
-        require_bytes(self.interoperability, 2, CODE, "interoperability")
-        require_whole(self.card_type, 0, U8_MAX, CODE, "card_type")
-        require_bytes(self.reserved, 49, CODE, "reserved")
-
-    def encode(self) -> bytes:
-        place = self.country + self.province + self.city + self.interoperability
-        return place + bytes((self.card_type,)) + self.reserved
-
-    @classmethod
-    def decode(cls, body: bytes) -> Self:
-        require_bytes(body, cls.FILE_BYTES, CODE, "SFI 17")
-        return cls(body[:4], body[4:6], body[6:8], body[8:10], body[10], body[11:])
-
 
 @dataclass(frozen=True, slots=True)
-class LogRecord:
+class LogRecord(FileValue):
     """One of the ten records of SFI 18; a record of zero bytes was never written."""
 
-    RECORD_BYTES: ClassVar[int] = 23
+    LAYOUT: ClassVar[Layout] = Layout(
+        _number("sequence", 2),
+        _number("overdraft_fen", 3),
+        _number("amount_fen", 4),
+        _number("kind"),
+        Part("terminal", TERMINAL_BYTES),
+        Part("moment", MOMENT_BYTES),
+    )
     sequence: int
-    overdraft_fen: int  # u24
+    overdraft_fen: int
     amount_fen: int
     kind: int  # TTI; a number, for other cities' cards have kinds of their own
-    terminal: bytes  # 6
-    moment: bytes  # 7
-
-    def __post_init__(self) -> None:
-        require_whole(self.sequence, 0, U16_MAX, CODE, "sequence")
-        require_whole(self.overdraft_fen, 0, 0xFF_FFFF, CODE, "overdraft_fen")
-        require_whole(self.amount_fen, 0, U32_MAX, CODE, "amount_fen")
-        require_whole(self.kind, 0, U8_MAX, CODE, "kind")
-        require_bytes(self.terminal, TERMINAL_BYTES, CODE, "terminal")
-        require_bytes(self.moment, MOMENT_BYTES, CODE, "moment")
-
-    def encode(self) -> bytes:
-        numbers = self.sequence.to_bytes(2) + self.overdraft_fen.to_bytes(3)
-        amount = self.amount_fen.to_bytes(4) + bytes((self.kind,))
-        return numbers + amount + self.terminal + self.moment
-
-    @classmethod
-    def decode(cls, body: bytes) -> Self:
-        require_bytes(body, cls.RECORD_BYTES, CODE, "a record of SFI 18")
-        sequence, overdraft_fen = int.from_bytes(body[:2]), int.from_bytes(body[2:5])
-        amount_fen = int.from_bytes(body[5:9])
-        return cls(sequence, overdraft_fen, amount_fen, body[9], body[10:16], body[16:])
+    terminal: bytes
+    moment: bytes
 
 
 @dataclass(frozen=True, slots=True)
-class JourneyRecord:
+class JourneyRecord(FileValue):
     """One of the thirty records of SFI 1E (T-Union)."""
 
-    RECORD_BYTES: ClassVar[int] = 48
+    LAYOUT: ClassVar[Layout] = Layout(
+        _number("kind"),
+        Part("terminal", 8),
+        _number("vehicle"),
+        Part("line", 2),
+        Part("station", 2),
+        Part("operator", 2),
+        _number("line_reserved"),
+        _number("amount_fen", 4),
+        _number("balance_fen", 4),
+        Part("moment", MOMENT_BYTES),
+        Part("city", 2),
+        Part("acquirer", 8),
+        Part("reserved", 6),
+    )
     kind: int  # 02 single, 03 entry, 04 exit, 06 single
-    terminal: bytes  # 8
+    terminal: bytes  # two zero bytes and the terminal's six
     vehicle: int  # UNSURE meaning: 01 metro and 02 bus to most readers
-    line: bytes  # 2
-    station: bytes  # 2
-    operator: bytes  # 2
+    line: bytes
+    station: bytes
+    operator: bytes
     line_reserved: int
     amount_fen: int
     balance_fen: int
-    moment: bytes  # 7
-    city: bytes  # 2
-    acquirer: bytes  # 8
+    moment: bytes
+    city: bytes
+    acquirer: bytes
     reserved: bytes = bytes(6)
-
-    def __post_init__(self) -> None:
-        for name in ("kind", "vehicle", "line_reserved"):
-            require_whole(getattr(self, name), 0, U8_MAX, CODE, name)
-        for name in ("amount_fen", "balance_fen"):
-            require_whole(getattr(self, name), 0, U32_MAX, CODE, name)
-        sizes = {"terminal": 8, "line": 2, "station": 2, "operator": 2, "moment": MOMENT_BYTES}
-        for name, size in (sizes | {"city": 2, "acquirer": 8, "reserved": 6}).items():
-            require_bytes(getattr(self, name), size, CODE, name)
-
-    def encode(self) -> bytes:
-        place = self.line + self.station + self.operator + bytes((self.line_reserved,))
-        money = self.amount_fen.to_bytes(4) + self.balance_fen.to_bytes(4)
-        head = bytes((self.kind,)) + self.terminal + bytes((self.vehicle,))
-        return head + place + money + self.moment + self.city + self.acquirer + self.reserved
-
-    @classmethod
-    def decode(cls, body: bytes) -> Self:
-        require_bytes(body, cls.RECORD_BYTES, CODE, "a record of SFI 1E")
-        place = body[10:12], body[12:14], body[14:16], body[16]
-        money = int.from_bytes(body[17:21]), int.from_bytes(body[21:25])
-        rest = body[25:32], body[32:34], body[34:42], body[42:]
-        return cls(body[0], body[1:9], body[9], *place, *money, *rest)
 
 
 @dataclass(frozen=True, slots=True)

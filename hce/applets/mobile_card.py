@@ -90,11 +90,11 @@ class MobileCardApplet:
         )
 
     def process(self, command: CommandApdu) -> ResponseApdu:
-        match (command.cla, command.ins):
-            case kind if kind == _GPO:
-                return self._get_processing_options(command)
-            case kind if kind == _READ_RECORD:
-                return self._read_record(command)
+        name = (command.cla, command.ins)
+        if name == _GPO:
+            return self._get_processing_options(command)
+        if name == _READ_RECORD:
+            return self._read_record(command)
         return refuse_unknown(command)
 
     def _get_processing_options(self, command: CommandApdu) -> ResponseApdu:

@@ -5,6 +5,6 @@ The door: `survey_card` reads, `lines_of` writes it down for a person.
 
 from hce.inspect.commands import Channel
 from hce.inspect.survey import CardReport, survey_card
-from hce.inspect.text import Language, lines_of
+from hce.inspect.text import Language, lines_of, masked
 
-__all__ = ["CardReport", "Channel", "Language", "lines_of", "survey_card"]
+__all__ = ["CardReport", "Channel", "Language", "lines_of", "masked", "survey_card"]

@@ -49,7 +49,9 @@ def card_in_reader(name: str | None, wait_seconds: float) -> Iterator[PcscCard]:
         atr = _await_card(context, reader, wait_seconds)
         handle, protocol = _connect(context, reader)
         try:
-            scard.SCardBeginTransaction(handle)
+            result = scard.SCardBeginTransaction(handle)
+            if result != scard.SCARD_S_SUCCESS:
+                raise CardAbsent(f"{reader}: the card left the reader ({_reason(result)})")
             is_t0 = protocol == scard.SCARD_PROTOCOL_T0
             pci = scard.SCARD_PCI_T0 if is_t0 else scard.SCARD_PCI_T1
             yield PcscCard(handle, pci, reader, atr)

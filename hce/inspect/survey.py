@@ -11,6 +11,22 @@ from typing import Final, TypeVar
 
 from card_protocol import tlv
 from card_protocol.certificate import Certificate
+from card_protocol.epurse.files import (
+    JOURNEY_RECORDS,
+    LOG_RECORDS,
+    SFI_CAPP,
+    SFI_HOLDER,
+    SFI_JOURNEYS,
+    SFI_LOG,
+    SFI_MANAGEMENT,
+    SFI_PUBLIC,
+    SFI_TRANSIT,
+    HolderData,
+    JourneyRecord,
+    LogRecord,
+    ManagementData,
+    PublicData,
+)
 from card_protocol.errors import MalformedBytes
 from card_protocol.mobile_card import CERTIFICATE_RECORD, CERTIFICATE_SFI
 from hce.inspect import shapes
@@ -28,10 +44,9 @@ from hce.inspect.commands import Answer, Asker, Channel
 
 LISTED_MAX: Final = 16  # applications a directory may name
 DIRECTORY_RECORDS_MAX: Final = 10
-LOG_RECORDS_MAX, JOURNEY_RECORDS_MAX, COMPOUND_RECORDS_MAX = 10, 30, 5
+COMPOUND_RECORDS_MAX: Final = 5
 COMPOUND_IDENTIFIERS: Final = (0x01, 0x12, 0x27)  # where records are named, not numbered
-SFI_PUBLIC, SFI_HOLDER, SFI_MANAGEMENT, SFI_LOG = 0x15, 0x16, 0x17, 0x18
-SFI_COMPOUND, SFI_JOURNEYS = (0x19, 0x1A), 0x1E
+SFI_COMPOUND: Final = (SFI_CAPP, SFI_TRANSIT)
 TAG_ENTRY, TAG_AID, TAG_LABEL = 0x61, 0x4F, 0x50
 TAG_NAME, TAG_SFI = 0x84, 0x88
 PUBLIC_PATH: Final = (0x6F, 0xA5, 0x9F0C)
@@ -67,13 +82,13 @@ class FileView:
 class PurseView:
     """`balance_fen` without overdraft; `spendable_fen` with it; None: the card did not say."""
 
-    public: shapes.PublicData | None
-    holder: shapes.HolderData | None
-    management: shapes.ManagementData | None
+    public: PublicData | None
+    holder: shapes.Holder | None
+    management: ManagementData | None
     balance_fen: int | None
     spendable_fen: int | None
-    log: tuple[shapes.LogRecord, ...]
-    journeys: tuple[shapes.JourneyRecord, ...]
+    log: tuple[LogRecord, ...]
+    journeys: tuple[JourneyRecord, ...]
     compound: tuple[shapes.CompoundRecord, ...]
     unread: tuple[FileView, ...]
 
@@ -180,11 +195,11 @@ def _mobile_card(asker: Asker) -> MobileCardView:
 def _purse(asker: Asker, fci: bytes, purse: int) -> PurseView:
     unread: list[FileView] = []
     files = _Files(asker, unread)
-    public = files.read(SFI_PUBLIC, shapes.PUBLIC_BYTES, shapes.public_data)
+    public = files.read(SFI_PUBLIC, PublicData.LAYOUT.size, shapes.public_data)
     if public is None:
         public = shapes.public_data(_at(fci, PUBLIC_PATH))
-    holder = files.read(SFI_HOLDER, shapes.HOLDER_BYTES, shapes.holder_data)
-    management = files.read(SFI_MANAGEMENT, shapes.MANAGEMENT_BYTES, shapes.management_data)
+    holder = files.read(SFI_HOLDER, HolderData.LAYOUT.size, shapes.holder)
+    management = files.read(SFI_MANAGEMENT, ManagementData.LAYOUT.size, shapes.management_data)
     balance, spendable = _balances(asker, purse)
     return PurseView(
         public,
@@ -192,8 +207,8 @@ def _purse(asker: Asker, fci: bytes, purse: int) -> PurseView:
         management,
         balance,
         spendable,
-        files.records(SFI_LOG, LOG_RECORDS_MAX, shapes.log_record),
-        files.records(SFI_JOURNEYS, JOURNEY_RECORDS_MAX, shapes.journey_record),
+        files.records(SFI_LOG, LOG_RECORDS, shapes.log_record),
+        files.records(SFI_JOURNEYS, JOURNEY_RECORDS, shapes.journey_record),
         tuple(one for sfi in SFI_COMPOUND for one in files.compound(sfi)),
         tuple(unread),
     )

@@ -11,14 +11,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from card_protocol.certificate import Certificate
+from card_protocol.epurse.files import JourneyRecord, LogRecord, PublicData
+from card_protocol.epurse.transactions import TERMINAL_BYTES
 from card_protocol.status import StatusWord, meaning_of
+from hce.inspect import shapes
 from hce.inspect.applications import BY_AID, CITY_UNION_REGIONS, PROVIDERS, T_UNION_REGIONS
-from hce.inspect.shapes import (
-    CompoundRecord,
-    JourneyRecord,
-    LogRecord,
-    PublicData,
-)
+from hce.inspect.shapes import CompoundRecord
 from hce.inspect.survey import (
     ApplicationView,
     CardReport,
@@ -54,6 +52,10 @@ def masked(number: str) -> str:
     if len(number) < 14:
         return "*" * max(0, len(number) - 2) + number[-2:]
     return number[:6] + "*" * (len(number) - 10) + number[-4:]
+
+
+def told_hex(body: bytes) -> str:
+    return body.hex().upper()
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,8 +130,8 @@ class _Page:
         if view.public is not None:
             yield from self.public(view.public)
         if view.management is not None:
-            kind = CARD_KINDS.get(view.management.card_kind)
-            told = said(kind, self.language) if kind else f"{view.management.card_kind:02X}"
+            kind = CARD_KINDS.get(view.management.card_type)
+            told = said(kind, self.language) if kind else f"{view.management.card_type:02X}"
             yield self.pair("card_kind", told)
         if view.holder is not None and not view.holder.is_empty:
             yield self.pair("holder", self.personal(view.holder.name))
@@ -143,22 +145,20 @@ class _Page:
         yield from (self.unread(one) for one in view.unread)
 
     def public(self, data: PublicData) -> Iterator[str]:
-        number = data.number if self.show_personal else masked(data.number)
-        yield self.pair("number", number)
+        number, begin, end = shapes.number_of(data), self.day(data.start), self.day(data.expiry)
+        yield self.pair("number", number if self.show_personal else masked(number))
         yield self.pair("issuer", self.issuer(data))
-        yield self.pair(
-            "validity", f"{self.day(data.start)} {self.word('to')} {self.day(data.expiry)}"
-        )
+        yield self.pair("validity", f"{begin} {self.word('to')} {end}")
 
     def issuer(self, data: PublicData) -> str:
-        text = data.issuer.hex().upper()
-        if data.is_t_union:
-            scheme, region = self.word("scheme_t_union"), T_UNION_REGIONS.get(data.region)
-        elif data.is_city_union:
-            scheme, region = self.word("scheme_city_union"), CITY_UNION_REGIONS.get(data.region)
+        text, code = data.issuer.hex().upper(), shapes.region_of(data)
+        if shapes.is_t_union(data):
+            scheme, region = self.word("scheme_t_union"), T_UNION_REGIONS.get(code)
+        elif shapes.is_city_union(data):
+            scheme, region = self.word("scheme_city_union"), CITY_UNION_REGIONS.get(code)
         else:
             return text
-        where = said(region, self.language) if region else data.region
+        where = said(region, self.language) if region else code
         return f"{scheme} {where} ({text})"
 
     def balance(self, view: PurseView) -> Iterator[str]:
@@ -177,30 +177,35 @@ class _Page:
     def transaction(self, record: LogRecord) -> str:
         kind = TRANSACTION_KINDS.get(record.kind)
         told = said(kind, self.language) if kind else f"TTI {record.kind:02X}"
-        sign = "+" if record.is_top_up else "-"
-        parts = [self.moment(record.at), told, sign + self.money(record.amount_fen)]
+        sign = "+" if shapes.is_top_up(record) else "-"
+        parts = [
+            self.moment(shapes.moment_of(record.moment)),
+            told,
+            sign + self.money(record.amount_fen),
+        ]
         parts.append(f"{self.word('sequence')} {record.sequence}")
         if self.show_personal:
-            parts.append(f"{self.word('terminal')} {record.terminal}")
+            parts.append(f"{self.word('terminal')} {told_hex(record.terminal)}")
         return "  ".join(parts)
 
     def journey(self, record: JourneyRecord) -> str:
         vehicle, kind = VEHICLES.get(record.vehicle), JOURNEY_KINDS.get(record.kind)
         parts = [
-            self.moment(record.at),
+            self.moment(shapes.moment_of(record.moment)),
             said(vehicle, self.language) if vehicle else f"{record.vehicle:02X}",
             said(kind, self.language) if kind else f"{record.kind:02X}",
             "-" + self.money(record.amount_fen),
             f"{self.word('left')} {self.money(record.balance_fen)}",
         ]
         if self.show_personal:
-            city = T_UNION_REGIONS.get(record.city)
-            parts.append(
-                f"{self.word('city')} {said(city, self.language) if city else record.city}"
-            )
-            parts.append(f"{self.word('line')} {record.line}")
-            parts.append(f"{self.word('station')} {record.station}")
-            parts.append(f"{self.word('terminal')} {record.terminal}")
+            code = told_hex(record.city)
+            city = T_UNION_REGIONS.get(code)
+            parts += [
+                f"{self.word('city')} {said(city, self.language) if city else code}",
+                f"{self.word('line')} {told_hex(record.line)}",
+                f"{self.word('station')} {told_hex(record.station)}",
+                f"{self.word('terminal')} {told_hex(record.terminal[-TERMINAL_BYTES:])}",
+            ]
         return "  ".join(parts)
 
     def compound(self, record: CompoundRecord) -> str:
@@ -252,5 +257,6 @@ class _Page:
     def moment(self, at: datetime | None) -> str:
         return at.strftime("%Y-%m-%d %H:%M:%S") if at is not None else self.word("no_date")
 
-    def day(self, day: object) -> str:
+    def day(self, body: bytes) -> str:
+        day = shapes.day_of(body)
         return str(day) if day is not None else self.word("no_date")

@@ -14,12 +14,13 @@ class Language(Enum):
     EN = "en"
 
 
-def _both(**words: tuple[str, str]) -> Mapping[str, Mapping[Language, str]]:
+def both(**words: tuple[str, str]) -> Mapping[str, Mapping[Language, str]]:
+    """Words written down in the order zh, en."""
     pairs = {key: {Language.ZH: zh, Language.EN: en} for key, (zh, en) in words.items()}
     return MappingProxyType({key: MappingProxyType(pair) for key, pair in pairs.items()})
 
 
-WORDS: Final = _both(
+WORDS: Final = both(
     reader=("读卡器", "reader"),
     directory=("目录", "directory"),
     listed=("列出 {count} 个应用", "{count} applications listed"),

@@ -9,15 +9,15 @@ from __future__ import annotations
 import logging
 import socket
 import threading
-from typing import Final
+from typing import Final, Protocol
 
-from hce.card import Card
 from hce.errors import ReaderUnreachable
 
 _log = logging.getLogger(__name__)
 
 HOST: Final = "127.0.0.1"
 PORT: Final = 35963  # slot 0; slot 1 is one higher
+SLOTS: Final = 2
 CONNECT_SECONDS: Final = 3.0
 FIRST_WORD_SECONDS: Final = 5.0  # the reader looks for a card about twice a second
 STOP_SECONDS: Final = 5.0
@@ -33,6 +33,18 @@ POWER_OFF, POWER_ON, RESET, GET_ATR = b"\x00", b"\x01", b"\x02", b"\x04"
 _QUICKACK: Final[int | None] = getattr(socket, "TCP_QUICKACK", None)
 
 
+class Plugged(Protocol):
+    """What a reader asks of a card: `hce.card.Card`, or anything that answers like one."""
+
+    atr: bytes
+
+    def reset(self) -> bytes: ...
+
+    def power_off(self) -> None: ...
+
+    def transmit(self, command: bytes) -> bytes: ...
+
+
 class VpcdPlug:
     """A card in one slot of the virtual reader; `insert` and `remove` as often as wanted.
 
@@ -46,7 +58,7 @@ class VpcdPlug:
 
     def __init__(
         self,
-        card: Card,
+        card: Plugged,
         host: str = HOST,
         port: int = PORT,
         *,

@@ -39,6 +39,7 @@ from hce.applets.epurse.state import KeyKind, PurseState, Rules
 from hce.card import Card
 from hce.purse_profile import PLASTIC_MAIN, KeyName, PurseProfile, key_names, personalise
 from hce.purse_store import MemoryPurseStore
+from tools.fuzz.epurse import counting_random
 
 MONEY_KEY = bytes.fromhex("11223344556677888877665544332211")
 TAC_KEY = bytes.fromhex("00112233445566778899AABBCCDDEEFF")
@@ -92,11 +93,6 @@ def textbook(name: KeyName, factors: tuple[bytes, ...]) -> bytes:
 
 def fixed_random(size: int) -> bytes:
     return RANDOM[:size]
-
-
-def counting_random() -> Callable[[int], bytes]:
-    numbers = count(1)
-    return lambda size: (next(numbers) * 0x9E3779B97F4A7C15 % (1 << 8 * size)).to_bytes(size)
 
 
 def born(suite: PurseSuite = DES3, profile: PurseProfile = PLASTIC_MAIN) -> PurseState:

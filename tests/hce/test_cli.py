@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from hce.__main__ import masked
 from hce.card_file import CardRecord
+from hce.inspect.text import masked
 from hce.state import CardState
 from hce.store import FileCardStore
 from tests.hce.examples import CERTIFICATE
@@ -38,7 +38,7 @@ def closed_port() -> str:
 
 
 def test_new_makes_a_card_and_never_over_another(tmp_path: Path) -> None:
-    done = hce(tmp_path, "new", "--card", "cards/a.json")
+    done = hce(tmp_path, "new", "--card", "cards/a.json", "--lang", "en")
     assert (done.returncode, done.stderr) == (0, "")
     assert re.fullmatch(
         r"card 9156\d\d\*{9}\d{4} is in cards/a\.json; a demonstration card with its own "
@@ -49,7 +49,7 @@ def test_new_makes_a_card_and_never_over_another(tmp_path: Path) -> None:
     number = made.state.certificate.token_number
     assert masked(number) in done.stdout
     assert number not in done.stdout
-    again = hce(tmp_path, "new", "--card", "cards/a.json")
+    again = hce(tmp_path, "new", "--card", "cards/a.json", "--lang", "en")
     assert again.returncode == 2
     assert again.stderr == "hce: cards/a.json: a card is there already\n"
     assert FileCardStore(tmp_path / "cards" / "a.json").record() == made
@@ -60,7 +60,7 @@ def test_no_pcscd_is_one_line_and_the_demonstration_card_is_kept(
 ) -> None:
     kept = tmp_path / "var" / "hce" / "demo-card.json"
     for _ in range(2):
-        done = hce(tmp_path, "plug", "--port", closed_port)
+        done = hce(tmp_path, "plug", "--lang", "en", "--port", closed_port)
         assert (done.returncode, done.stdout) == (2, "")
         assert done.stderr == (
             f"hce: 127.0.0.1:{closed_port}: no virtual reader (Connection refused). "
@@ -71,7 +71,7 @@ def test_no_pcscd_is_one_line_and_the_demonstration_card_is_kept(
 
 
 BAD_CARDS = {
-    "missing": (None, "hce: card.json: no such card file\n"),
+    "missing": (None, "hce: card.json: no such file\n"),
     "cut short": (b'{"format"', "hce: card.json: damaged card file (not JSON, or cut short)\n"),
     "key elsewhere": (
         CardRecord(CardState(CERTIFICATE)).encode(),
@@ -86,7 +86,7 @@ def test_a_card_file_that_cannot_be_plugged(
 ) -> None:
     if body is not None:
         (tmp_path / "card.json").write_bytes(body)
-    done = hce(tmp_path, "plug", "--card", "card.json", "--port", closed_port)
+    done = hce(tmp_path, "plug", "--card", "card.json", "--lang", "en", "--port", closed_port)
     assert (done.returncode, done.stdout, done.stderr) == (2, "", line)
 
 
@@ -101,6 +101,15 @@ def test_a_card_file_that_cannot_be_plugged(
         ("inspect", "--lang", "fr"),
         ("inspect", "--wait-seconds", "-1"),
         ("listen", "--port", "5"),
+        ("plug", "--slot", "2"),
+        ("plug", "--slot", "1", "--port", "5"),
+        ("new", "--card", "a", "--suite", "sm4"),
+        ("new", "--card", "a", "--profile", "sim"),
+        ("new", "--card", "a", "--balance", "1"),
+        ("new", "--card", "a", "--purse", "--suite", "sm"),
+        ("new", "--card", "a", "--purse", "--balance", "1.234"),
+        ("new", "--card", "a", "--purse", "--balance", "-1"),
+        ("new", "--card", "a", "--purse", "--profile", "gold"),
     ],
 )
 def test_wrong_arguments_show_the_usage(tmp_path: Path, arguments: tuple[str, ...]) -> None:
@@ -108,3 +117,4 @@ def test_wrong_arguments_show_the_usage(tmp_path: Path, arguments: tuple[str, ..
     assert done.returncode == 2
     assert done.stderr.startswith("usage: python -m hce")
     assert "Traceback" not in done.stderr
+    assert list(tmp_path.iterdir()) == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 import subprocess
 import sys
@@ -57,8 +58,10 @@ def test_a_purse_never_takes_anothers_place(path):
 def test_files_that_are_no_purse(path, tmp_path):
     with pytest.raises(CardFileMissing):
         PurseFileStore(path, SEALING_KEY)
-    with pytest.raises(CardFileMissing):
-        PurseFileStore.create(tmp_path / "nowhere" / "purse", purse(), SEALING_KEY)
+    (tmp_path / "file").write_bytes(b"no folder")
+    with pytest.raises(CardFileFailed):
+        PurseFileStore.create(tmp_path / "file" / "purse", purse(), SEALING_KEY)
+    PurseFileStore.create(tmp_path / "new" / "folder" / "purse", purse(), SEALING_KEY).close()
     path.write_bytes(b"short")
     with pytest.raises(CardFileDamaged, match="one size"):
         PurseFileStore(path, SEALING_KEY)
@@ -70,6 +73,19 @@ def test_files_that_are_no_purse(path, tmp_path):
     with pytest.raises(CardFileDamaged, match="another key"):
         PurseFileStore(path, bytes(32))
     PurseFileStore(path, SEALING_KEY).close()  # the failed attempt holds no lock
+
+
+def test_a_closed_purse_touches_no_file(path, tmp_path):
+    store = PurseFileStore.create(path, purse(), SEALING_KEY)
+    store.close()
+    store.close()
+    other = os.open(tmp_path / "other", os.O_RDWR | os.O_CREAT)  # gets the number that came free
+    try:
+        with pytest.raises(CardFileFailed):
+            store.commit(purse(balance_fen=1))
+        assert os.fstat(other).st_size == 0
+    finally:
+        os.close(other)
 
 
 def test_a_link_is_not_followed(path, tmp_path):
@@ -107,8 +123,10 @@ def test_a_killed_process_leaves_what_its_terminal_heard(path, payments):
     assert process.stdout is not None
     heard = [int(process.stdout.readline()) for _ in range(payments)]
     process.kill()
-    rest, _ = process.communicate(timeout=10)
-    heard += [int(line) for line in rest.splitlines()]
+    # Not communicate(): it reads past what readline has buffered already.
+    heard += [int(line) for line in process.stdout]
+    process.wait(timeout=10)
+    process.stdout.close()
     with PurseFileStore(path, SEALING_KEY) as store:
         state = store.view()
     assert heard == list(range(89_999, heard[-1] - 1, -1))

@@ -4,8 +4,19 @@ from __future__ import annotations
 
 import importlib
 import re
+from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
+from card_protocol.epurse.files import (
+    HolderData,
+    JourneyRecord,
+    LogRecord,
+    ManagementData,
+    PublicData,
+)
+from card_protocol.errors import MalformedBytes
 from hce.applets.epurse.purse_files import BinaryFile, CyclicFile
 from hce.applets.epurse.state import KeyKind
 from hce.applets.epurse.step import COMMANDS, LEAVES_TRANSACTION
@@ -46,6 +57,63 @@ def test_files():
             kind = "cyclic" if isinstance(file, CyclicFile) else "variable"
             real[file.sfi] = (kind, len(file.records), len(file.records[0]))
     assert said == real
+
+
+LAYOUTS = {
+    0x15: PublicData,
+    0x16: HolderData,
+    0x17: ManagementData,
+    0x18: LogRecord,
+    0x1E: JourneyRecord,
+}
+
+
+def test_fields():
+    said = [(int(row[0], 16), row[1], int(row[2]), int(row[3]), row[4]) for row in rows("In")]
+    real = []
+    for sfi, kind in LAYOUTS.items():
+        for part in kind.LAYOUT.parts:
+            begin = kind.LAYOUT.slice_of(part.name).start
+            form = "number" if part.is_number else "bytes"
+            real.append((sfi, part.name, begin, part.size, form))
+    assert said == real
+
+
+@pytest.mark.parametrize(
+    ("kind", "field", "place"),
+    [  # as the design page has them, not as the code does
+        (PublicData, "serial", (10, 20)),
+        (PublicData, "expiry", (24, 28)),
+        (HolderData, "name", (2, 22)),
+        (ManagementData, "card_type", (10, 11)),
+        (LogRecord, "amount_fen", (5, 9)),
+        (LogRecord, "moment", (16, 23)),
+        (JourneyRecord, "amount_fen", (17, 21)),
+        (JourneyRecord, "acquirer", (34, 42)),
+        (JourneyRecord, "reserved", (42, 48)),
+    ],
+)
+def test_fields_stand_where_readers_look(kind, field, place):
+    found = kind.LAYOUT.slice_of(field)
+    assert (found.start, found.stop) == place
+
+
+@pytest.mark.parametrize("kind", LAYOUTS.values())
+def test_a_value_that_does_not_fit_is_refused(kind):
+    good = kind.decode(bytes(kind.LAYOUT.size))
+    for part in kind.LAYOUT.parts:
+        largest = (1 << 8 * part.size) - 1
+        if part.is_number:
+            fitting, wrong = largest, (-1, largest + 1, True, b"\x00" * part.size)
+        else:
+            fitting, wrong = b"\xff" * part.size, (bytes(part.size - 1), bytes(part.size + 1), 0)
+        whole = replace(good, **{part.name: fitting})
+        place = kind.LAYOUT.slice_of(part.name)
+        assert whole.encode()[place] == b"\xff" * part.size
+        assert not any(whole.encode()[: place.start] + whole.encode()[place.stop :])
+        for value in wrong:
+            with pytest.raises(MalformedBytes, match=part.name):
+                replace(good, **{part.name: value})
 
 
 def test_kinds_of_keys():

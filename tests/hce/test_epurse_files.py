@@ -183,12 +183,12 @@ def test_an_update_needs_a_fresh_challenge_and_the_right_key():
     good = card.secured(NAME)
     wrong_key = card.secured(NAME, KeyKind.PIN_UNBLOCK)
     assert card.send(wrong_key) == "6988"
-    assert card.state.find_only_key(KeyKind.MAINTENANCE).failures == 1
+    assert card.state.find_first_key(KeyKind.MAINTENANCE).failures == 1
     assert card.send(good) == "6985"  # a wrong one has spent the random number
     assert card.state.find_file(0x16) == before.find_file(0x16)
     good = card.secured(NAME)
     card.get(good)
-    assert card.state.find_only_key(KeyKind.MAINTENANCE).failures == 0
+    assert card.state.find_first_key(KeyKind.MAINTENANCE).failures == 0
     assert card.send(good) == "6985"  # nor does it serve twice
     card.get("0084000004")
     assert card.send(good) == "6988"

@@ -16,7 +16,6 @@ from card_protocol.mobile_card import GpoResponse, Suite
 from hce.applets.mobile_card import MobileCardApplet
 from hce.ports import CardStore
 from hce.store import MemoryCardStore
-from tests.hce import examples
 from tests.hce.examples import (
     KEY,
     READ_CERTIFICATE,
@@ -27,13 +26,14 @@ from tests.hce.examples import (
     gpo,
     is_genuine,
 )
-from tests.hce.mobile_card_fuzz import MUTATIONS, RESET, fuzz
+from tools.fuzz import mobile_card
+from tools.fuzz.__main__ import shares
+from tools.fuzz.mobile_card import MADE, RESET, fuzz_mobile_card
+from tools.fuzz.mutations import ACCIDENTS, AS_IT_IS
+from tools.fuzz.report import FuzzFailed, is_status_word
 
 COMMANDS = 20_000
-
-
-def is_status_word(answer: bytes) -> bool:
-    return len(answer) >= 2 and (0x61 <= answer[-2] <= 0x6F or 0x90 <= answer[-2] <= 0x9F)
+WORDS = {"9000", "6700", "6985", "6A80", "6A82", "6A86", "6D00", "6E00"}
 
 
 def counter(store: CardStore) -> int:
@@ -64,14 +64,24 @@ def test_mutated_commands_in_any_order(
 ) -> None:
     """Goal: status words only, none late, no state changed but by a valid GPO; the mix is told."""
     with caplog.at_level(logging.DEBUG, "hce"):
-        report = fuzz(seed=int(suite), count=COMMANDS, suite=suite)
+        report = fuzz_mobile_card(int(suite), COMMANDS, suite)
     with capsys.disabled():
-        sys.stdout.write(f"\n{report}\n")
+        sys.stdout.write(f"\nmobile card, {suite.name}: {COMMANDS} commands\n")
+        sys.stdout.write(f"  mix: {shares(report.mix)}\n  words: {shares(report.outcomes)}\n")
     assert not caplog.records  # never a fault inside
-    assert report.mix.keys() == MUTATIONS.keys() | {RESET}
-    assert sum(report.mix.values()) == COMMANDS
-    assert report.cryptograms > 400  # the fuzz does reach the cryptogram
-    assert report.words.keys() >= {"9000", "6700", "6985", "6A80", "6A82", "6A86", "6D00", "6E00"}
+    assert report.count == COMMANDS
+    assert report.mix.keys() == {*ACCIDENTS, *MADE, AS_IT_IS, RESET}
+    assert report.outcomes["cryptogram"] > 400  # the fuzz does reach the cryptogram
+    assert report.outcomes.keys() >= {
+        "9000",
+        "6700",
+        "6985",
+        "6A80",
+        "6A82",
+        "6A86",
+        "6D00",
+        "6E00",
+    }
 
 
 class Spender(MobileCardApplet):
@@ -83,10 +93,38 @@ class Spender(MobileCardApplet):
         return super().process(command)
 
 
-def test_the_fuzz_finds_a_card_that_counts_too_early(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(examples, "MobileCardApplet", Spender)
-    with pytest.raises(AssertionError):
-        fuzz(seed=1, count=2_000)
+class Repeater(MobileCardApplet):
+    """A wrong card: a second cryptogram in one selection."""
+
+    def process(self, command: CommandApdu) -> ResponseApdu:
+        self._has_answered = False
+        return super().process(command)
+
+
+class Forgetter(MobileCardApplet):
+    """A wrong card: it signs for what an earlier terminal asked."""
+
+    first = b""
+
+    def _answer(self, pdol_data: bytes) -> bytes:
+        self.first = self.first or pdol_data
+        return super()._answer(self.first)
+
+
+@pytest.mark.parametrize(
+    ("applet", "reason"),
+    [
+        (Spender, "a GPO that did not spend one counter"),
+        (Repeater, "the state changed without a GPO"),
+        (Forgetter, "a cryptogram over something else"),
+    ],
+)
+def test_the_fuzz_finds_a_wrong_card(
+    monkeypatch: pytest.MonkeyPatch, applet: type[MobileCardApplet], reason: str
+) -> None:
+    monkeypatch.setattr(mobile_card, "MobileCardApplet", applet)
+    with pytest.raises(FuzzFailed, match=reason):
+        fuzz_mobile_card(seed=1, count=4_000)
 
 
 @given(st.binary(max_size=600))

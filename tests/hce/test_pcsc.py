@@ -54,7 +54,7 @@ def hexed(body: bytes) -> str:
 class Reader:
     """The reader through PC/SC, as a terminal would hold it."""
 
-    def __init__(self) -> None:
+    def __init__(self, name: str = READER) -> None:
         from smartcard import scard  # noqa: PLC0415 - only where the marker's packages are
 
         self.pcsc: Any = scard
@@ -62,12 +62,13 @@ class Reader:
         assert result == scard.SCARD_S_SUCCESS
         self._handle: Any = None
         self._protocol = 0
+        self._name = name
 
     def connect(self) -> None:
         pcsc = self.pcsc
         both = pcsc.SCARD_PROTOCOL_T0 | pcsc.SCARD_PROTOCOL_T1
         result, self._handle, self._protocol = pcsc.SCardConnect(
-            self._context, READER, pcsc.SCARD_SHARE_EXCLUSIVE, both
+            self._context, self._name, pcsc.SCARD_SHARE_EXCLUSIVE, both
         )
         assert result == pcsc.SCARD_S_SUCCESS, pcsc.SCardGetErrorMessage(result)
 
@@ -83,7 +84,7 @@ class Reader:
         """Whether a card is seen, and its ATR."""
         pcsc = self.pcsc
         result, states = pcsc.SCardGetStatusChange(
-            self._context, 0, [(READER, pcsc.SCARD_STATE_UNAWARE)]
+            self._context, 0, [(self._name, pcsc.SCARD_STATE_UNAWARE)]
         )
         assert result in {pcsc.SCARD_S_SUCCESS, pcsc.SCARD_E_TIMEOUT}
         _, flags, atr = states[0]
@@ -94,7 +95,7 @@ class Reader:
         pcsc, deadline = self.pcsc, time.monotonic() + SEEN_SECONDS
         while not is_wanted((state := self.state())[0]) and time.monotonic() < deadline:
             flags = pcsc.SCARD_STATE_PRESENT if state[0] else pcsc.SCARD_STATE_EMPTY
-            pcsc.SCardGetStatusChange(self._context, 100, [(READER, flags)])
+            pcsc.SCardGetStatusChange(self._context, 100, [(self._name, flags)])
         return state
 
     def disconnect(self) -> None:
@@ -201,7 +202,7 @@ def test_python_m_hce_plugs_a_card_until_it_is_stopped(
     tmp_path: Path, reader: Reader, pcscd: Daemon
 ) -> None:
     process = subprocess.Popen(
-        [sys.executable, "-m", "hce", "plug", "--port", str(pcscd.vpcd_port)],
+        [sys.executable, "-m", "hce", "plug", "--lang", "en", "--port", str(pcscd.vpcd_port)],
         cwd=tmp_path,
         env={"PYTHONPATH": str(ROOT)},
         stdout=subprocess.PIPE,

@@ -164,7 +164,7 @@ def test_a_crash_at_any_step_leaves_the_old_card_or_the_new(
         elif step == "replace":
             patch.setattr(os, "replace", fail)
         else:
-            patch.setattr(store_module, "_sync_directory", fail)
+            patch.setattr(store_module, "sync_directory", fail)
         card = Bench(store)
         card.send(SELECT_CARD)
         assert card.send(gpo()) == "6F00"  # no cryptogram without a stored counter

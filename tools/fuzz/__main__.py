@@ -103,11 +103,12 @@ def _tell(name: str, report: FuzzReport, seconds: float) -> None:
         f"{name}: {report.count} inputs, {seconds:.1f} s, {speed:.0f}/s, "
         f"slowest {report.slowest_ms:.1f} ms"
     )
-    print(f"  mix: {_shares(report.mix)}")
-    print(f"  outcomes: {_shares(report.outcomes)}", flush=True)
+    print(f"  mix: {shares(report.mix)}")
+    print(f"  outcomes: {shares(report.outcomes)}", flush=True)
 
 
-def _shares(counts: Mapping[str, int]) -> str:
+def shares(counts: Mapping[str, int]) -> str:
+    """The most frequent first."""
     ordered = sorted(counts.items(), key=lambda one: -one[1])
     return ", ".join(f"{name} {count}" for name, count in ordered)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -10,6 +11,7 @@ from typing import Any, Final
 from card_protocol import fci, tlv
 from card_protocol.apdu import CommandApdu, ResponseApdu
 from card_protocol.commands import GetProcessingOptions, ReadRecord, Select
+from card_protocol.epurse.files import JourneyRecord, LogRecord, PublicData, PurseFci
 from card_protocol.errors import MalformedBytes
 from card_protocol.fci import ApplicationFci, Directory, DirectoryEntry
 from card_protocol.key_batch import KeyBatch
@@ -29,8 +31,16 @@ from card_protocol.mobile_card import (
     TransactionData,
     TransactionType,
 )
+from hce.card_file import CardRecord
 from hce.inspect import shapes
+from hce.ports import LimitedUseKey
+from hce.purse_codec import decode_purse, encode_purse
+from hce.purse_keys import FORMAT as KEYS_FORMAT
+from hce.purse_keys import VERSION as KEYS_VERSION
+from hce.purse_keys import IssuerKeys
+from hce.state import CardState
 from hce.transports.isodep_frames import Block, Pps, Rats
+from tools.fuzz.epurse import FREE_RULES, SUITES, new_purse
 from tools.fuzz.mutations import Mutator
 from tools.fuzz.report import FuzzFailed, FuzzReport, watched
 
@@ -74,6 +84,19 @@ _ENTRIES = (
     DirectoryEntry(EPURSE_AID, "MOT_T_EP", 2),
 )
 _FACE = ApplicationFci(MOBILE_CARD_AID, MOBILE_CARD_LABEL, PDOL, b"\x00\x01").encode()
+_KEY = LimitedUseKey(7, 2, bytes(range(16)), 20, 1_763_868_000)
+_PURSE = new_purse(SUITES[0], FREE_RULES)
+_PUBLIC = PublicData.decode(_PURSE.public_body)
+_KEYS = {
+    "format": KEYS_FORMAT,
+    "version": KEYS_VERSION,
+    "is_test": True,
+    "issuer": "01010000FFFFFFFF",
+    "levels": 1,
+    "sealing_key": "5A" * 32,
+    "pin": "1234",
+    "masters": {"3des": {"LOAD": "11" * 16}, "sm4": {"TAC": "22" * 16}},
+}
 _COMMANDS = (
     Select(PPSE_NAME).to_apdu().encode(),
     Select(MOBILE_CARD_AID).to_apdu().encode(),
@@ -111,7 +134,7 @@ def _command(body: bytes) -> CommandApdu:
 def _shape(body: bytes) -> None:
     for decode in (
         shapes.public_data,
-        shapes.holder_data,
+        shapes.holder,
         shapes.management_data,
         shapes.log_record,
         shapes.journey_record,
@@ -138,6 +161,12 @@ DECODERS: Final[Mapping[str, Decoder]] = {
     "iso-dep-block": _whole(Block, b"\x02\x00\xa4", b"\xa2", b"\xba\x05", b"\xf2\x0a", b"\xca\x01"),
     "rats": Decoder(Rats.decode, (b"\xe0\x80",)),
     "pps": Decoder(Pps.decode, (b"\xd0\x11\x00",)),
+    "purse-fci": _whole(PurseFci, PurseFci(EPURSE_AID, _PUBLIC, 2).encode()),
+    "purse-log": _whole(LogRecord, bytes(range(23))),
+    "purse-journey": _whole(JourneyRecord, bytes(range(48))),
+    "purse-state": Decoder(decode_purse, (encode_purse(_PURSE),), encode_purse),
+    "purse-keys": Decoder(IssuerKeys.decode, (json.dumps(_KEYS).encode(),)),
+    "card-file": _whole(CardRecord, CardRecord(CardState(_CERTIFICATE, 5, _KEY)).encode()),
     "purse-files": Decoder(_shape, (bytes(30), b"\x01" * 55, b"\x20" * 128), never_refuses=True),
 }
 

@@ -10,7 +10,9 @@ import sys
 
 import atheris
 
-with atheris.instrument_imports(include=["card_protocol", "hce.transports", "hce.inspect"]):
+READERS = ("card_protocol", "hce.transports", "hce.inspect", "hce.purse_codec", "hce.purse_keys")
+
+with atheris.instrument_imports(include=list(READERS)):
     from tools.fuzz.decoders import DECODERS, feed
 
 

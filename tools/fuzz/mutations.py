@@ -10,6 +10,7 @@ from typing import Final
 ACCIDENTS_MAX: Final = 3
 TAILS: Final = (1, 2, 3, 40, 300)
 EDGES: Final = (0x00, 0x01, 0x7F, 0x80, 0xFE, 0xFF)
+AS_IT_IS: Final = "as it is"
 COMMAND_HEADER_BYTES: Final = 5  # CLA INS P1 P2 Lc
 Accident = Callable[[random.Random, bytearray, Sequence[bytes]], None]
 
@@ -97,7 +98,7 @@ class Mutator:
         """A good input, left as it is in `good_share` of all cases."""
         body = self.chance.choice(self._good)
         if self.chance.random() < good_share:
-            self.mix["as it is"] += 1
+            self.mix[AS_IT_IS] += 1
             return body
         return self.mutate(body)
 

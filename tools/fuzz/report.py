@@ -72,6 +72,11 @@ class Watch:
         return FuzzReport(count, dict(mix), dict(self.outcomes), slowest_ms)
 
 
+def is_status_word(answer: bytes) -> bool:
+    """ISO/IEC 7816-3, 12.1.2: an answer ends with SW1 61..6F or 90..9F, and SW2."""
+    return len(answer) >= 2 and (0x61 <= answer[-2] <= 0x6F or 0x90 <= answer[-2] <= 0x9F)
+
+
 @contextmanager
 def watched(seed: int) -> Iterator[Watch]:
     """Collects the garbage of others first: collecting it is not the decoder's time."""

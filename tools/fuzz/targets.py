@@ -1,7 +1,6 @@
 """The register of fuzz functions: a name and where the function is, nothing else.
 
-A function takes (seed, count), returns a `FuzzReport` and raises `FuzzFailed`. It may live beside
-its tests: `tests.hce.test_epurse_fuzz:fuzz` is as good a place as any here.
+A function takes (seed, count), returns a `FuzzReport` and raises `FuzzFailed`.
 """
 
 from __future__ import annotations
@@ -37,8 +36,8 @@ class Target:
 # Cards: every command; each is one line. Codes: every kind their own walk knows.
 CARDS: Final = (
     Target("mobile-card", "tools.fuzz.mobile_card:fuzz_mobile_card"),
-    Target("mobile-card-sm", "tools.fuzz.walks:fuzz_sm_card"),
-    Target("e-purse", "tools.fuzz.walks:fuzz_epurse"),
+    Target("mobile-card-sm", "tools.fuzz.mobile_card:fuzz_sm_card"),
+    Target("e-purse", "tools.fuzz.epurse:fuzz_epurse"),
 )
 RADIO: Final = (Target("iso-dep", "tools.fuzz.isodep:fuzz_isodep"),)
 DECODER_SHARE: Final = 0.1  # there are many of them

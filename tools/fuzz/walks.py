@@ -1,36 +1,15 @@
-"""The walks that live beside the tests, as the runner wants them: cards by suite, codes by kind."""
+"""The walks over codes, which live beside the tests, as the runner wants them: one a kind."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
 from importlib import import_module
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
-from card_protocol.mobile_card import Suite
 from tools.fuzz.report import SLOWEST_MAX_MS, FuzzFailed, FuzzReport
 
-PURSE: Final = "tests.hce.epurse_fuzz"  # by name: tools are checked without the tests
-MOBILE: Final = "tests.hce.mobile_card_fuzz"
-CODES: Final = "tests.card_protocol.code_fuzz"
-LIFE_COMMANDS: Final = 2_000
-
-T = TypeVar("T")
-
-
-def fuzz_epurse(seed: int, count: int) -> FuzzReport:
-    """`count` commands over so many lives of a purse. Raises FuzzFailed."""
-    lives = max(1, count // LIFE_COMMANDS)
-    seen = _walked(seed, lambda: import_module(PURSE).walk(count, seed=seed, lives=lives))
-    outcomes = {**seen.words, "money moved": seen.money_moves, "orders done": seen.orders_done}
-    return FuzzReport(count, dict(seen.mutations), outcomes, seen.slowest_seconds * 1000)
-
-
-def fuzz_sm_card(seed: int, count: int) -> FuzzReport:
-    """`count` commands to a mobile card of the SM suite. Raises FuzzFailed."""
-    seen = _walked(seed, lambda: import_module(MOBILE).fuzz(seed, count, Suite.SM4_SM2))
-    outcomes = {**seen.words, "cryptograms": seen.cryptograms}
-    return FuzzReport(count, dict(seen.mix), outcomes, seen.slowest_seconds * 1000)
+CODES: Final = "tests.card_protocol.code_fuzz"  # by name: tools are checked without the tests
 
 
 def code_walks() -> dict[str, Callable[[int, int], FuzzReport]]:

@@ -83,7 +83,7 @@ def _ordered(context: Context) -> PurseState:
 
 
 def _get_key(context: Context, kind: KeyKind) -> PurseKey:
-    context.require_header(0, context.command.p2)
+    context.require_p1(0)
     key = context.state.find_key(kind, context.command.p2)
     if key is None:
         raise Refused(StatusWord.KEY_INDEX_NOT_SUPPORTED)

@@ -23,7 +23,15 @@ class Context:
     random_bytes: RandomBytes
 
     def require_header(self, p1: int, p2: int) -> None:
-        if (self.command.p1, self.command.p2) != (p1, p2):
+        self.require_p1(p1)
+        self.require_p2(p2)
+
+    def require_p1(self, p1: int) -> None:
+        if self.command.p1 != p1:
+            raise Refused(StatusWord.WRONG_P1_P2)
+
+    def require_p2(self, p2: int) -> None:
+        if self.command.p2 != p2:
             raise Refused(StatusWord.WRONG_P1_P2)
 
     def require_length(self, length: int) -> bytes:

@@ -74,7 +74,10 @@ def initialise(context: Context) -> Step:
     if not is_load and request.amount_fen > state.balance_fen:
         raise Refused(StatusWord.INSUFFICIENT_BALANCE)
     random = context.random_bytes(RANDOM_BYTES)
-    answer = (_load_offer if is_load else _purchase_offer)(state, key, request, random)
+    if is_load:
+        answer = _load_offer(state, key, request, random)
+    else:
+        answer = _purchase_offer(state, key, random)
     session = replace(context.session, transaction=Transaction(request, random))
     return done(context, answer, session=session)
 
@@ -140,7 +143,7 @@ def update_cache(context: Context) -> Step:
     sfi = command.p2 >> 3
     file = context.state.find_file(sfi) if sfi in CACHE_SFIS else None
     if isinstance(file, CyclicFile):
-        context.require_header(0, command.p2)
+        context.require_p1(0)
         context.require_length(file.record_bytes)
     elif isinstance(file, VariableFile):
         _require_same_head(file, command.p1, command.data)
@@ -155,7 +158,7 @@ def update_cache(context: Context) -> Step:
 
 def prove(context: Context) -> Step:
     """80 5A: 9406 unless kind and counter are the last transaction's."""
-    context.require_header(0, context.command.p2)
+    context.require_p1(0)
     atc = int.from_bytes(context.require_length(Prove.DATA_BYTES))
     last = context.state.last
     if last is None or (last.kind, last.atc) != (context.command.p2, atc):
@@ -167,7 +170,7 @@ def balance(context: Context) -> Step:
     """80 5C: P1 00, 03, 05 the balance; 01, 02 the overdraft, which is nought."""
     if context.command.p2 == P2_DEPOSIT:
         raise Refused(StatusWord.FUNCTION_NOT_SUPPORTED)
-    context.require_header(context.command.p1, P2_PURSE)
+    context.require_p2(P2_PURSE)
     context.require_length(0)
     if context.command.p1 in BALANCE_P1:
         return done(context, context.state.balance_fen.to_bytes(4))
@@ -215,7 +218,7 @@ def _load_offer(state: PurseState, key: PurseKey, request: Initialise, random: b
     ).encode()
 
 
-def _purchase_offer(state: PurseState, key: PurseKey, _: Initialise, random: bytes) -> bytes:
+def _purchase_offer(state: PurseState, key: PurseKey, random: bytes) -> bytes:
     return InitialisePurchaseAnswer(
         state.balance_fen, state.offline_atc, 0, key.version, key.algorithm, random
     ).encode()

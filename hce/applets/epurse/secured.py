@@ -21,7 +21,7 @@ class Granted:
 
 def get_live_key(state: PurseState, kind: KeyKind) -> PurseKey:
     """Raises Refused: no such key, or its tries are spent."""
-    key = state.find_only_key(kind)
+    key = state.find_first_key(kind)
     if key is None:
         raise Refused(StatusWord.DATA_NOT_FOUND)
     if state.is_key_dead(key):

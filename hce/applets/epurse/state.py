@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hmac
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from enum import IntEnum, unique
 from typing import Final
 
@@ -185,7 +185,7 @@ class PurseState:
     offline_atc: int = 0  # of the next purchase
     online_atc: int = 0  # of the next load
     life: Life = Life.ACTIVE
-    last: LastProof | None = field(default=None)
+    last: LastProof | None = None
 
     def __post_init__(self) -> None:
         require_whole(self.balance_fen, 0, BALANCE_MAX_FEN, CODE, "balance_fen")
@@ -216,7 +216,7 @@ class PurseState:
     def find_key(self, kind: KeyKind, index: int) -> PurseKey | None:
         return next((key for key in self.keys if (key.kind, key.index) == (kind, index)), None)
 
-    def find_only_key(self, kind: KeyKind) -> PurseKey | None:
+    def find_first_key(self, kind: KeyKind) -> PurseKey | None:
         """The first of its kind: secured commands name no key."""
         return next((key for key in self.keys if key.kind is kind), None)
 

@@ -11,13 +11,24 @@ from hypothesis import strategies as st
 
 from hce.inspect import Language, lines_of, survey_card
 from hce.inspect.commands import COMMANDS_MAX, HARMLESS, Asker, TooTalkative
-from hce.inspect.shapes import compound_record, holder_data, journey_record, log_record, public_data
+from hce.inspect.shapes import (
+    compound_record,
+    day_of,
+    holder,
+    journey_record,
+    log_record,
+    management_data,
+    moment_of,
+    number_of,
+    public_data,
+)
 from hce.inspect.text import masked
 from hce.inspect.words import WORDS
 from tests.hce.examples import TOKEN_NUMBER, bench
 from tests.hce.inspect.plastic import (
     ATR,
     HOLDER,
+    MANAGEMENT,
     T_UNION_PUBLIC,
     PlasticCard,
     bank,
@@ -229,14 +240,14 @@ def test_spoilt_answers_never_end_the_program(make: Callable[[], PlasticCard]) -
 
 @given(st.binary(max_size=140))
 def test_any_file_is_decoded_or_not(body: bytes) -> None:
-    for decode in (public_data, holder_data, log_record, journey_record):
+    for decode in (public_data, holder, management_data, log_record, journey_record):
         decode(body)
 
 
 def test_records_that_cannot_be_dates_are_still_shown() -> None:
     bad = log_record(bytes.fromhex(log(1, 2, 6, "20251399240000")))
     assert bad is not None
-    assert bad.at is None
+    assert moment_of(bad.moment) is None
     assert log_record(bytes(23)) is log_record(b"\xff" * 23) is log_record(b"\x01" * 22) is None
     assert journey_record(bytes.fromhex(journey(3, 1, 0, 5, "20251120080102"))) is not None
 
@@ -250,14 +261,30 @@ def test_a_compound_record_that_was_never_written_is_none() -> None:
 
 
 def test_holder_and_number() -> None:
-    holder = holder_data(bytes.fromhex(HOLDER))
-    assert holder is not None
-    assert (holder.name, holder.identity_number) == ("王小明", "110101199003070011")
+    for body in (HOLDER, HOLDER[:44] + HOLDER[44 : 44 + 36] + "00" * 3):  # 55 and 43 bytes
+        one = holder(bytes.fromhex(body))
+        assert one is not None
+        assert (one.name, one.identity_number) == ("王小明", "110101199003070011")
+    assert holder(bytes(23)) is None
     public = public_data(bytes.fromhex(T_UNION_PUBLIC))
     assert public is not None
-    assert public.number == "3105170070104791381"
+    assert number_of(public) == "3105170070104791381"
     assert masked("3105170070104791381") == "310517*********1381"
     assert masked("123") == "*23"
+
+
+def test_files_of_another_size_are_cut_or_filled() -> None:
+    public = bytes.fromhex(T_UNION_PUBLIC)
+    assert public_data(public + b"\xff" * 3) == public_data(public)
+    assert public_data(public[:-1]) is None
+    assert day_of(public[20:24]) is not None
+    assert day_of(b"\xff" * 4) is None
+    eleven = bytes.fromhex(MANAGEMENT)[:11]
+    short = management_data(eleven)
+    assert short is not None
+    assert short == management_data(eleven + bytes(49))
+    assert (short.card_type, short.city.hex()) == (3, "1000")
+    assert management_data(eleven[:-1]) is management_data(bytes(60)) is None
 
 
 def test_every_word_is_there_in_both_languages() -> None:

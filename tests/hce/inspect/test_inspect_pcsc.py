@@ -38,7 +38,7 @@ def inspect(*arguments: str) -> subprocess.CompletedProcess[str]:
 def test_a_plastic_card(
     pcscd: Daemon, make: Callable[[], PlasticCard], language: str, expected: str
 ) -> None:
-    with VpcdPlug(make(), port=pcscd.vpcd_port):  # type: ignore[arg-type]
+    with VpcdPlug(make(), port=pcscd.vpcd_port):
         done = inspect("--lang", language, "--reader", "virtual")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == expected.replace("Reader 0", READER) + "\n"
@@ -50,7 +50,7 @@ def test_a_foreign_card_and_malformed_answers(pcscd: Daemon) -> None:
             return bytes.fromhex("6F11840E9000")
 
     for card in (nothing(), Broken({})):
-        with VpcdPlug(card, port=pcscd.vpcd_port):  # type: ignore[arg-type]
+        with VpcdPlug(card, port=pcscd.vpcd_port):
             done = inspect("--lang", "en")
         assert (done.returncode, done.stderr) == (0, "")
         assert done.stdout.startswith(f"reader: {READER}\n")
@@ -58,9 +58,9 @@ def test_a_foreign_card_and_malformed_answers(pcscd: Daemon) -> None:
 
 @pytest.mark.usefixtures("pcscd")
 def test_no_card_and_no_reader_are_one_line() -> None:
-    done = inspect("--wait-seconds", "0.2", "--reader", "Virtual PCD 00 01")
+    done = inspect("--lang", "en", "--wait-seconds", "0.2", "--reader", "Virtual PCD 00 01")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == "hce: Virtual PCD 00 01: no card came in 0 s\n"
-    done = inspect("--reader", "Nowhere")
+    done = inspect("--lang", "en", "--reader", "Nowhere")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("hce: no such reader: Nowhere; there is: ")

@@ -264,7 +264,16 @@ def test_lost_and_doubled_frames(seed: int) -> None:
 def test_python_m_hce_listen_holds_a_card_until_it_is_stopped(tmp_path: Path) -> None:
     port = free_port()
     process = subprocess.Popen(
-        [sys.executable, "-m", "hce", "listen", "--reader", f"udp:127.0.0.1:{port}"],
+        [
+            sys.executable,
+            "-m",
+            "hce",
+            "listen",
+            "--lang",
+            "en",
+            "--reader",
+            f"udp:127.0.0.1:{port}",
+        ],
         cwd=tmp_path,
         env={"PYTHONPATH": str(ROOT)},
         stdout=subprocess.PIPE,
@@ -292,7 +301,7 @@ def test_python_m_hce_listen_holds_a_card_until_it_is_stopped(tmp_path: Path) ->
 
 def test_python_m_hce_listen_without_a_reader_is_one_line(tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "hce", "listen", "--reader", "udp:192.0.2.1:5"],
+        [sys.executable, "-m", "hce", "listen", "--lang", "en", "--reader", "udp:192.0.2.1:5"],
         cwd=tmp_path,
         env={"PYTHONPATH": str(ROOT)},
         capture_output=True,
