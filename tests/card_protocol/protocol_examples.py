@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from card_protocol import emvco, pay_code, sm2
 from card_protocol.apdu import CommandApdu, ResponseApdu
 from card_protocol.commands import GetProcessingOptions, ReadRecord, Select
+from card_protocol.deny_list import Changes, DenyPart
 from card_protocol.emvco import DataObject, MerchantAccount, MerchantCode
 from card_protocol.fci import ApplicationFci, Directory, DirectoryEntry
 from card_protocol.key_batch import KeyBatch
@@ -132,7 +133,27 @@ class Example:
         return f"{self.title}-{self.wire[:12]}"
 
 
+DENY_PART = DenyPart(
+    key_name=bytes(range(32)),
+    since=4,
+    upto=7,
+    head=9,
+    issued_at=1_790_000_000,
+    tokens_total=12,
+    purses_total=3,
+    tokens=Changes(added=(6210000000000000017,), removed=(6210000000000000025,)),
+    purses=Changes(added=(3105170070104791381,)),
+    signature=bytes(range(64)),
+)
+DENY_PART_HEX = (
+    "4343444C 01 000102030405060708090A0B0C0D0E0F101112131415161718191A1B1C1D1E1F"
+    " 0000000000000004 0000000000000007 0000000000000009 000000006AB13B80 0000000C 00000003"
+    " 00000001 00000001 00000001 00000000 562E5A19172D0011 562E5A19172D0019 2B17C7BA13C55955"
+    + bytes(range(64)).hex()
+)
+
 EXAMPLES = (
+    Example(DENY_PART, DENY_PART_HEX),
     Example(CommandApdu(0x80, 0x50, 1, 2), "80500102", has_sound_prefixes=True),
     Example(CommandApdu(0, 0xB0, 0x95, 0, le=256), "00B0950000", has_sound_prefixes=True),
     Example(

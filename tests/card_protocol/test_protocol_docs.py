@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import re
+from itertools import accumulate
 from pathlib import Path
 
 import protocol_examples as examples
 import pytest
 
 from card_protocol import emvco, tlv
+from card_protocol.fares import FlatFare, MatrixFare, TimedFare
 from card_protocol.fci import parse_pdol
 from card_protocol.key_batch import SEALED_BYTES, KeyBatch
 from card_protocol.mobile_card import PDOL
 from card_protocol.status import MEANINGS, StatusWord
+from card_protocol.terminal_profile import Mode, OfflineLimits, ProfileTerms, WhenExpired
 
 DOCS = Path(__file__).parents[2] / "docs/protocol"
 CARD = (DOCS / "mobile-card.md").read_text("utf-8")
 CODES = (DOCS / "codes.md").read_text("utf-8")
 BLOCK = re.compile(r"^```(hex|text) (\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-BLOCKS = BLOCK.findall(CARD + CODES)
+PROFILE = (DOCS / "terminal-profile.md").read_text("utf-8")
+BLOCKS = BLOCK.findall(CARD + CODES + PROFILE)
 WIRES = {example.title: example.body for example in examples.EXAMPLES} | {
     type(command).__name__: bytes.fromhex(wire) for command, wire in examples.COMMAND_EXAMPLES
 }
@@ -108,9 +112,40 @@ def test_status_table():
 
 
 def test_refusal_codes_said_are_those_raised():
-    said = set(re.findall(r"`(\w+_(?:malformed|foreign|unopened))`", CARD + CODES))
+    said = set(re.findall(r"`(\w+_(?:malformed|foreign|unopened))`", CARD + CODES + PROFILE))
     source = "".join(
         path.read_text("utf-8") for path in (DOCS.parents[1] / "card_protocol").glob("*.py")
     )
     assert len(said) >= 10
     assert {code for code in said if f'= "{code}"' not in source} == set()
+
+
+FARES = {
+    kind: list(fare.__dataclass_fields__)
+    for kind, fare in {"flat": FlatFare, "matrix": MatrixFare, "timed": TimedFare}.items()
+}
+
+
+def test_profile_tables():
+    kinds = {
+        "Member": ProfileTerms,
+        "Member of `offline`": OfflineLimits,
+        "Member of `when_expired`": WhenExpired,
+    }
+    for heading, kind in kinds.items():
+        assert [row[0].strip("`") for row in rows(PROFILE, heading)] == list(
+            kind.__dataclass_fields__
+        )
+    modes = re.findall(r"`(\w+)`", rows(PROFILE, "Member")[0][1])
+    assert modes == [mode.value for mode in Mode]
+    for kind, members, _ in rows(PROFILE, "`fare.kind`"):
+        assert FARES[kind.strip("`")] == re.findall(r"`(\w+)`", members)
+
+
+def test_deny_part_table():
+    whole = examples.DENY_PART.encode()
+    offsets = [(int(row[0]), int(row[1])) for row in rows(PROFILE, "Part offset")[:-2]]
+    assert [at for at, _ in offsets] == list(accumulate((n for _, n in offsets[:-1]), initial=0))
+    end = sum(offsets[-1])
+    assert len(whole) == end + 3 * 8 + 64
+    assert (whole[37:45], whole[61:69]) == ((4).to_bytes(8), (1_790_000_000).to_bytes(8))

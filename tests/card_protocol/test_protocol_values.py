@@ -204,6 +204,14 @@ WRONG_AT_BIRTH = (
     (GetProcessingOptions(bytes(42)), "command_malformed", {"pdol_data": bytes(41)}),
     (ReadRecord(1, 1), "command_malformed", {"sfi": 31}),
     (ReadRecord(1, 1), "command_malformed", {"record": 0}),
+    (examples.DENY_PART, "deny_part_malformed", {"key_name": bytes(31)}),
+    (examples.DENY_PART, "deny_part_malformed", {"since": 8}),
+    (examples.DENY_PART, "deny_part_malformed", {"upto": 10}),
+    (examples.DENY_PART, "deny_part_malformed", {"head": 2**64}),
+    (examples.DENY_PART, "deny_part_malformed", {"issued_at": -1}),
+    (examples.DENY_PART, "deny_part_malformed", {"tokens_total": 2**32}),
+    (examples.DENY_PART, "deny_part_malformed", {"purses_total": True}),
+    (examples.DENY_PART, "deny_part_malformed", {"signature": bytes(63)}),
     *WRONG_CODES_AT_BIRTH,
 )
 
