@@ -5,6 +5,7 @@ Knows the backend only by its HTTP contract, and terminals only by bytes.
 
 from __future__ import annotations
 
+from sdk_mobile.attesting import Attester, SandboxPlatform
 from sdk_mobile.client import Language
 from sdk_mobile.errors import (
     AnswerMalformed,
@@ -46,6 +47,7 @@ from sdk_mobile.wallet import Wallet
 __all__ = [
     "Account",
     "AnswerMalformed",
+    "Attester",
     "Balance",
     "CardChange",
     "CodeUnreadable",
@@ -74,6 +76,7 @@ __all__ = [
     "Resumed",
     "RideCodeView",
     "RideCodes",
+    "SandboxPlatform",
     "SdkError",
     "SignedOut",
     "SoftwareDeviceKeys",

@@ -12,6 +12,7 @@ from datetime import datetime
 from pathlib import Path
 
 from hce.transports import vpcd
+from sdk_mobile.attesting import SandboxPlatform
 from sdk_mobile.errors import (
     Offline,
     OutcomeUnknown,
@@ -36,7 +37,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         storage = FileStorage(Path(options.state))
         try:
-            with Wallet(options.url, storage, language=options.language) as wallet:
+            vendor = options.vendor_key
+            platform = None if vendor is None else SandboxPlatform.load(vendor)
+            with Wallet(
+                options.url, storage, language=options.language, attester=platform
+            ) as wallet:
                 _COMMANDS[options.command](wallet, options)
         finally:
             storage.close()
@@ -195,6 +200,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--state", required=True, help="the phone's directory")
     parser.add_argument("--url", required=True, help="the public network, e.g. of `make run`")
     parser.add_argument("--language", choices=("zh-CN", "en"), default="zh-CN")
+    parser.add_argument(
+        "--vendor-key",
+        type=Path,
+        metavar="FILE",
+        help="the demo city's sandbox_vendor.pem: vouches for the phone's keys",
+    )
     commands = parser.add_subparsers(dest="command", required=True)
     login = commands.add_parser("login", help="log in with a one-time code")
     login.add_argument("phone")

@@ -99,8 +99,3 @@ class CodeParts:
             raise AnswerMalformed(str(error)) from None
         if vouched != self._own_key():
             raise AnswerMalformed("the part vouches for another phone's key")
-
-
-def compressed(point: bytes) -> bytes:
-    """SEC1 compressed from uncompressed (65 bytes)."""
-    return bytes((2 + (point[-1] & 1),)) + point[1:33]

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from card_protocol.signatures import Suite
 from sdk_mobile.cards import CardBox
 from sdk_mobile.clock import SkewedClock
 from sdk_mobile.errors import AnswerMalformed, NotReady
@@ -14,6 +15,7 @@ from sdk_mobile.ids import new_id
 from sdk_mobile.keys import DeviceKeys, jwk
 from sdk_mobile.models import Account, Device, Payment, PhoneCard, SealedKeys, TopUp
 from sdk_mobile.operations import Document, Take, Taken
+from sdk_mobile.proofs import make_sm2_part
 from sdk_mobile.session import LOGIN_PATH, Sessions, read
 from sdk_mobile.shapes import encode
 from sdk_mobile.state import Kind, Operation, State
@@ -45,6 +47,7 @@ class Commands:
             Kind.LOG_IN: self._take_log_in,
             Kind.OPEN_WALLET: self._take_account,
             Kind.ENROL_DEVICE: self._take_device,
+            Kind.ADD_SM2_KEY: self._take_device,
             Kind.PROVISION_CARD: self._take_card,
             Kind.REFILL_KEYS: self._take_keys,
             Kind.MOVE_CARD: self._take_card,
@@ -91,6 +94,8 @@ class Commands:
             }
             if attestation is not None:
                 body["attestation"] = attestation
+            if Suite.SM4_SM2 in self._keys.suites:
+                body["sm2"] = make_sm2_part(self._keys, device_id)
             return self._sessions.make_operation(
                 Kind.ENROL_DEVICE,
                 "/v1/me/devices",
@@ -101,10 +106,14 @@ class Commands:
 
         return make
 
+    def add_sm2_key(self, state: State) -> Operation:
+        device_id = device_of(state).device_id
+        body = {"sm2": make_sm2_part(self._keys, device_id)}
+        path = f"/v1/me/devices/{device_id}/sm2-key"
+        return self._sessions.make_operation(Kind.ADD_SM2_KEY, path, body, proof_jti=device_id)
+
     def provision_card(self, state: State) -> Operation:
-        account, device = account_of(state), state.device
-        if device is None:
-            raise NotReady("no_device", "enrol this phone first")
+        account, device = account_of(state), device_of(state)
         token_id = new_id("tok")
         body = {
             "token_id": token_id,
@@ -118,10 +127,9 @@ class Commands:
 
     def move_card(self, old_token_id: str) -> Callable[[State], Operation]:
         def make(state: State) -> Operation:
-            if state.device is None:
-                raise NotReady("no_device", "enrol this phone first")
+            device = device_of(state)
             token_id = new_id("tok")
-            body = {"new_token_id": token_id, "device_id": state.device.device_id}
+            body = {"new_token_id": token_id, "device_id": device.device_id}
             path = f"/v1/me/cards/{old_token_id}/moves"
             return self._sessions.make_operation(Kind.MOVE_CARD, path, body, operation_id=token_id)
 
@@ -243,6 +251,12 @@ def account_of(state: State) -> Account:
     if state.account is None:
         raise NotReady("no_wallet", "open the wallet first")
     return state.account
+
+
+def device_of(state: State) -> Device:
+    if state.device is None:
+        raise NotReady("no_device", "enrol this phone first")
+    return state.device
 
 
 def card_of(state: State) -> PhoneCard:

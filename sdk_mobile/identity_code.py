@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 from card_protocol import identity_code
 from card_protocol.identity_code import Claim, IdentityCode, IdentityPart, Purpose
 from sdk_mobile.clock import SkewedClock
-from sdk_mobile.code_parts import CodeParts, compressed
-from sdk_mobile.keys import DeviceKeys
+from sdk_mobile.code_parts import CodeParts
+from sdk_mobile.keys import DeviceKeys, compressed
 from sdk_mobile.models import PhoneCard
 from sdk_mobile.pictures import picture
 from sdk_mobile.session import Sessions

@@ -120,6 +120,11 @@ def jwk(public_key: bytes, suite: Suite = Suite.AES_ES256) -> dict[str, str]:
     return {"kty": "EC", "crv": CURVES[suite], "x": b64u(x), "y": b64u(y)}
 
 
+def compressed(point: bytes) -> bytes:
+    """SEC1 compressed, 33 bytes, from uncompressed (65 bytes), on either curve."""
+    return bytes((2 + (point[-1] & 1),)) + point[1 : 1 + COORDINATE_BYTES]
+
+
 def _public_bytes(key: PrivateKey) -> bytes:
     if isinstance(key, sm2.PrivateKey):
         return sm2.uncompressed(key.public_key)

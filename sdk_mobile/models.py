@@ -97,12 +97,14 @@ class TopUp:
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """This phone, enrolled with its two public keys."""
+    """This phone, enrolled with its public keys; `suites` are those of the cards it can carry."""
 
     device_id: str
     name: str
     state: str
     enrolled_at: datetime
+    suites: tuple[int, ...] = (1,)  # what an older app wrote down knew of one
+    attested: str = "none"  # software, hardware: what the city took from the platform's word
 
 
 @dataclass(frozen=True, slots=True)

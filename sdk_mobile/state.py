@@ -28,6 +28,7 @@ class Kind(StrEnum):
     REFRESH = "refresh"
     OPEN_WALLET = "open_wallet"
     ENROL_DEVICE = "enrol_device"
+    ADD_SM2_KEY = "add_sm2_key"
     PROVISION_CARD = "provision_card"
     REFILL_KEYS = "refill_keys"
     MOVE_CARD = "move_card"

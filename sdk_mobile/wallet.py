@@ -13,6 +13,7 @@ import httpx
 
 from card_protocol import emvco
 from card_protocol.errors import MalformedBytes
+from sdk_mobile.attesting import Attester
 from sdk_mobile.cards import CardBox
 from sdk_mobile.client import Client, Language, Request
 from sdk_mobile.clock import SkewedClock, phone_seconds
@@ -39,7 +40,7 @@ from sdk_mobile.ride_code import RideCodes
 from sdk_mobile.session import Sessions, read
 from sdk_mobile.state import Challenge, Kind, Operation, State, StateDocument
 from sdk_mobile.storage import Storage
-from sdk_mobile.wallet_cards import Attest, CardCalls
+from sdk_mobile.wallet_cards import CardCalls
 
 ASK_AGAIN_MIN_SECONDS = 0.2
 ASK_AGAIN_MAX_SECONDS = 30.0
@@ -68,10 +69,10 @@ class Wallet(CardCalls):
         http: httpx.Client | None = None,
         clock: Callable[[], float] = phone_seconds,
         sleep: Callable[[float], None] = time.sleep,
-        attest: Attest | None = None,
+        attester: Attester | None = None,
     ) -> None:
         """`keys` is the phone's keystore; without one, keys are kept in `storage`.
-        `attest` is the phone's platform: its word for the signing key, about a nonce.
+        `attester` is the phone's platform; without one nobody vouches for the keys.
 
         Raises StorageDamaged, and ValueError when `base_url` has no TLS and is not this machine.
         """
@@ -95,7 +96,7 @@ class Wallet(CardCalls):
         self._operations = Operations(
             self._document, self._sessions, self._commands.takes(), self._commands.is_stale
         )
-        self._attest = attest
+        self._attester = attester
 
     def close(self) -> None:
         """Closes connections; what is stored stays."""

@@ -8,13 +8,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import cast
 
+from card_protocol.signatures import Suite
 from hce.card import Card
 from hce.ports import HolderChecker
+from sdk_mobile.attesting import Attester
 from sdk_mobile.cards import CardBox, NotingKeys
 from sdk_mobile.client import Request
 from sdk_mobile.clock import SkewedClock
-from sdk_mobile.commands import Commands, card_of
-from sdk_mobile.errors import NotReady
+from sdk_mobile.commands import Commands, card_of, device_of
+from sdk_mobile.errors import NotReady, Refused
 from sdk_mobile.keys import DeviceKeys
 from sdk_mobile.models import CardChange, Device, PhoneCard
 from sdk_mobile.operations import Operations
@@ -24,10 +26,8 @@ from sdk_mobile.shapes import b64u
 from sdk_mobile.state import Kind, StateDocument
 from sdk_mobile.storage import Storage
 
-Attest = Callable[[bytes, bytes], bytes]
-"""(signing key: SEC1 uncompressed, 65 bytes; nonce) -> the platform's signed statement."""
-
 CHANGES_MAX = 200
+KEY_MISSING = "device_key_missing"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,27 +60,46 @@ class CardCalls:
     _box: CardBox
     _commands: Commands
     _operations: Operations
-    _attest: Attest | None
+    _attester: Attester | None
 
     def enrol_device(self, name: str) -> Device:
         """Makes this phone known with its signing and its sealing key, and its platform's word."""
         device = self._document.read().device
         if device is not None:
             return device
-        attestation = None
-        if self._attest is not None:
-            nonce = read(_Nonce, self._sessions.get("/v1/me/devices/attestation-nonce")).nonce
-            statement = self._attest(self._keys.signing_public_key(), nonce)
-            attestation = {"nonce": b64u(nonce), "statement": b64u(statement)}
-        make = self._commands.enrol_device(name, attestation)
+        make = self._commands.enrol_device(name, self._ask_platform())
         return cast("Device", self._operations.perform(Kind.ENROL_DEVICE, make))
+
+    def add_sm2_key(self) -> Device:
+        """Makes this phone's SM2 key known, once: cards of the SM suite need it. A phone that has
+        one enrols with it; this is for phones enrolled before. `provision_card` and `move_card`
+        call it when the backend asks for the key.
+
+        Raises NotReady: `no_device`, `suite_not_supported`.
+        """
+        device = device_of(self._document.read())
+        if Suite.SM4_SM2 in device.suites:
+            return device
+        if Suite.SM4_SM2 not in self._keys.suites:
+            raise NotReady("suite_not_supported", "this phone's keystore makes no SM2 key")
+        make = self._commands.add_sm2_key
+        return cast("Device", self._operations.perform(Kind.ADD_SM2_KEY, make))
+
+    def _ask_platform(self) -> dict[str, str] | None:
+        if self._attester is None:
+            return None
+        nonce = read(_Nonce, self._sessions.get("/v1/me/devices/attestation-nonce")).nonce
+        statement = self._attester.attest(self._keys.signing_public_key(), nonce)
+        if statement is None:
+            return None
+        return {"nonce": b64u(nonce), "statement": b64u(statement)}
 
     def provision_card(self) -> PhoneCard:
         """Puts a phone card on this phone: token, certificate, first limited-use keys."""
         card = self._document.read().card
         if card is None or card.state == "deleted":
             make = self._commands.provision_card
-            card = cast("PhoneCard", self._operations.perform(Kind.PROVISION_CARD, make))
+            card = self._with_its_key(lambda: self._operations.perform(Kind.PROVISION_CARD, make))
         if self._box.find_keys(card.token_id) is None:
             self.refill_keys_if_needed()
         return card
@@ -110,8 +129,9 @@ class CardCalls:
         if card is None or card.state == "deleted":
             path = f"/v1/me/cards/{old_token_id}/moves"
             make = self._commands.move_card(old_token_id)
-            moved = self._operations.perform(Kind.MOVE_CARD, make, lambda one: one.path == path)
-            card = cast("PhoneCard", moved)
+            card = self._with_its_key(
+                lambda: self._operations.perform(Kind.MOVE_CARD, make, lambda one: one.path == path)
+            )
         return self.confirm_card() if card.state == "pending" else card
 
     def confirm_card(self) -> PhoneCard:
@@ -171,6 +191,17 @@ class CardCalls:
         if card.state != "active":
             raise NotReady(f"card_{card.state}", "the card cannot pay now")
         return card
+
+    def _with_its_key(self, ask: Callable[[], object]) -> PhoneCard:
+        """The card `ask` brings. Where its suite needs a key that was not told yet, that comes
+        first; a phone that cannot have one hears the refusal."""
+        try:
+            return cast("PhoneCard", ask())
+        except Refused as refusal:
+            if refusal.code != KEY_MISSING or Suite.SM4_SM2 not in self._keys.suites:
+                raise
+        self.add_sm2_key()
+        return cast("PhoneCard", ask())
 
     def _perform_loss(self, wish: str) -> PhoneCard:
         path = f"/v1/me/cards/{self.phone_card().token_id}/{wish}"

@@ -166,6 +166,9 @@ RETIRE_TERMS: Mapping[str, Terms] = {
     "pii-cipher": Terms(
         None, "every row sealed under it: personal data that nobody can read afterwards"
     ),
+    "terminal-profile": Terms(
+        timedelta(days=30), "terminals not online since it was rotated: a fitter pins them anew"
+    ),
     "merchant-codes": Terms(None, "printed merchant codes: they are refused from then on"),
 }
 NOT_RETIRED: Mapping[str, str] = {

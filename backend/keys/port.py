@@ -42,6 +42,7 @@ class KeyRef(Enum):
     AUDIT_SEAL = "audit-seal/es256"
     RIDE_CA = "ride-ca/es256"  # vouches for the issuer of ride codes
     RIDE_ISSUER = "ride-issuer/es256"
+    TERMINAL_PROFILE = "terminal-profile/es256"  # signs terminals' profiles and the deny list
 
     purpose: str
     algorithm: str
@@ -127,6 +128,9 @@ class Keys(Protocol):
 
     def public_point(self, ref: KeyRef, version: int | None = None) -> bytes:
         """The public half of a signing key of any suite: SEC1, 65 bytes, uncompressed."""
+
+    def public_points(self, ref: KeyRef) -> Mapping[int, bytes]:
+        """Version -> public half, as `public_keys` lists them, of a signing key of any suite."""
 
     def encrypt(self, ref: KeyRef, plain: bytes, context: bytes) -> bytes:
         """AES-256-GCM bound to `context`; the version is part of the bytes (docs/adr/0015)."""

@@ -168,6 +168,11 @@ class NamedKeys:
         self._require(ref, ref.algorithm in SIGNATURE_ALGORITHMS, "signing")
         return cast(SignHandle, self._handle(ref, version)).point
 
+    def public_points(self, ref: KeyRef) -> Mapping[int, bytes]:
+        self._require(ref, ref.algorithm in SIGNATURE_ALGORITHMS, "signing")
+        usable = self._fresh().usable[ref]
+        return {number: cast(SignHandle, one).point for number, one in sorted(usable.items())}
+
     def encrypt(self, ref: KeyRef, plain: bytes, context: bytes) -> bytes:
         self._require(ref, ref.algorithm == GCM, GCM)
         number, handle = self._numbered(ref, None)

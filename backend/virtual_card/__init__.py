@@ -1,20 +1,26 @@
 """The door of the virtual card: devices, tokens, their keys, and the check of taps and codes."""
 
 from backend.virtual_card.cards import Cards, ChangeCard, Provision, RefillKeys
+from backend.virtual_card.denials import TOKEN_CHANGED, TokenStanding, TokenStandings
 from backend.virtual_card.devices import (
+    AddSm2Key,
     AttestationGate,
     AttestationGiven,
     Devices,
     EndDevice,
     EnrolDevice,
+    Sm2Given,
 )
 from backend.virtual_card.errors import (
     AtcOutOfWindow,
     AtcSeen,
     AttestationInvalid,
+    AttestationRequired,
     AttestationUnavailable,
     CryptogramInvalid,
     DeviceEnded,
+    DeviceKeyExists,
+    DeviceKeyMissing,
     DevicesTooMany,
     DeviceUnknown,
     EventMalformed,
@@ -87,9 +93,23 @@ from backend.virtual_card.model import (
     mask_token_number,
     proof_seen,
 )
+from backend.virtual_card.past import (
+    PastProof,
+    PastProofs,
+    PastRideCode,
+    PastTap,
+    RideCodeRefused,
+    RideCodeUsed,
+    Stop,
+)
 from backend.virtual_card.ports import Attestation, Holders
 from backend.virtual_card.provisioning import Figures
-from backend.virtual_card.sandbox import SandboxAttester, SandboxVendor
+from backend.virtual_card.sandbox import (
+    SandboxAttester,
+    SandboxVendor,
+    VendorKeyDamaged,
+    open_vendor,
+)
 from backend.virtual_card.states import ActorKind, DeviceState, Reason, TokenState
 from backend.virtual_card.step_up import STEP_UP_REQUESTED, AnswerStepUp, StepUp
 from backend.virtual_card.verifier import TapVerifier
@@ -100,9 +120,11 @@ __all__ = [
     "CARD_NOTICE",
     "MOVE_DUE",
     "STEP_UP_REQUESTED",
+    "TOKEN_CHANGED",
     "Action",
     "Actor",
     "ActorKind",
+    "AddSm2Key",
     "AnswerStepUp",
     "Applied",
     "ApplyEvent",
@@ -112,6 +134,7 @@ __all__ = [
     "AttestationGate",
     "AttestationGiven",
     "AttestationInvalid",
+    "AttestationRequired",
     "AttestationUnavailable",
     "Attested",
     "Card",
@@ -125,6 +148,8 @@ __all__ = [
     "Device",
     "DeviceEnded",
     "DeviceFacts",
+    "DeviceKeyExists",
+    "DeviceKeyMissing",
     "DeviceState",
     "DeviceUnknown",
     "Devices",
@@ -149,6 +174,10 @@ __all__ = [
     "MoveRefused",
     "NonceUnknown",
     "OsIntegrity",
+    "PastProof",
+    "PastProofs",
+    "PastRideCode",
+    "PastTap",
     "PayCodeAltered",
     "PayCodeClockWrong",
     "PayCodeExpired",
@@ -166,15 +195,19 @@ __all__ = [
     "Reason",
     "RefillKeys",
     "ReleaseRefused",
+    "RideCodeRefused",
+    "RideCodeUsed",
     "SandboxAttester",
     "SandboxVendor",
     "SignatureInvalid",
+    "Sm2Given",
     "StepUp",
     "StepUpCodeWrong",
     "StepUpEnded",
     "StepUpRequired",
     "StepUpTooOften",
     "StepUpUnknown",
+    "Stop",
     "SuiteRefused",
     "TapMalformed",
     "TapVerifier",
@@ -184,13 +217,17 @@ __all__ = [
     "TokenExists",
     "TokenNumbersExhausted",
     "TokenPending",
+    "TokenStanding",
+    "TokenStandings",
     "TokenState",
     "TokenSuspended",
     "TokenTransitionRefused",
     "TokenUnknown",
+    "VendorKeyDamaged",
     "VerifiedProof",
     "check_counter",
     "check_key_uses",
     "mask_token_number",
+    "open_vendor",
     "proof_seen",
 ]

@@ -11,7 +11,14 @@ from flask_smorest import Blueprint
 from backend.db import Operation
 from backend.virtual_card import errors, schemas
 from backend.virtual_card.cards import Cards, ChangeCard, Provision, RefillKeys
-from backend.virtual_card.devices import AttestationGiven, Devices, EndDevice, EnrolDevice
+from backend.virtual_card.devices import (
+    AddSm2Key,
+    AttestationGiven,
+    Devices,
+    EndDevice,
+    EnrolDevice,
+    Sm2Given,
+)
 from backend.virtual_card.life import Applied, ApplyEvent, ConfirmCard, MoveCard
 from backend.virtual_card.model import (
     Actor,
@@ -56,6 +63,7 @@ class DevicesResource(MethodView):
     @refuses(
         errors.DevicesTooMany,
         errors.NonceUnknown,
+        errors.AttestationRequired,
         errors.AttestationInvalid,
         errors.AttestationUnavailable,
         ProofInvalid,
@@ -82,6 +90,17 @@ class AttestationNonceResource(MethodView):
         return {"nonce": service(Devices).nonce(caller().id)}
 
 
+@blueprint.route("/v1/me/devices/<string:device_id>/sm2-key")
+class DeviceSm2KeyResource(MethodView):
+    @access(CallerKind.CITIZEN)
+    @command(blueprint, body=schemas.AddSm2KeyShape, answer=schemas.DeviceShape, status=200)
+    @refuses(errors.DeviceUnknown, errors.DeviceEnded, errors.DeviceKeyExists, ProofInvalid)
+    def post(self, body: Body, operation: Operation, device_id: str) -> Device:
+        """Make a device's SM2 key known, for cards of the SM suite; once."""
+        asked = AddSm2Key(caller().id, device_id, Sm2Given(**body["sm2"]), body["proof"])
+        return service(Devices).add_sm2_key(asked, operation)
+
+
 @blueprint.route("/v1/me/devices/<string:device_id>/end")
 class DeviceEndResource(MethodView):
     @access(CallerKind.CITIZEN)
@@ -101,6 +120,7 @@ class CardsResource(MethodView):
         errors.ProductUnknown,
         errors.DeviceUnknown,
         errors.DeviceEnded,
+        errors.DeviceKeyMissing,
         errors.TokenExists,
         errors.TokenNumbersExhausted,
         errors.ProvisioningDeclined,
@@ -154,6 +174,7 @@ class CardMovesResource(MethodView):
         errors.TokenUnknown,
         errors.DeviceUnknown,
         errors.DeviceEnded,
+        errors.DeviceKeyMissing,
         errors.MoveRefused,
         errors.MoveOpen,
         errors.TokenExists,
@@ -279,7 +300,9 @@ class StaffReleaseResource(MethodView):
 def _enrol_command(body: Body) -> EnrolDevice:
     given = body["attestation"]
     attestation = None if given is None else AttestationGiven(**given)
-    return EnrolDevice(person_id=caller().id, **{**body, "attestation": attestation})
+    sm2 = None if body["sm2"] is None else Sm2Given(**body["sm2"])
+    parts = {"attestation": attestation, "sm2": sm2}
+    return EnrolDevice(person_id=caller().id, **{**body, **parts})
 
 
 def _event(body: Body, *, person_id: str, by: Actor) -> ApplyEvent:

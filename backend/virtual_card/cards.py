@@ -138,8 +138,8 @@ class Cards:
         """A new token with its first keys; the same token id and content hears of it again.
 
         Raises IdInvalid, ProductUnknown, PersonNotRegistered, WalletUnknown, DeviceUnknown,
-        DeviceEnded, TokenExists, IdempotencyConflict, TokenNumbersExhausted, StepUpRequired,
-        StepUpTooOften, ProvisioningDeclined.
+        DeviceEnded, DeviceKeyMissing, TokenExists, IdempotencyConflict, TokenNumbersExhausted,
+        StepUpRequired, StepUpTooOften, ProvisioningDeclined.
         """
         check_id(command.token_id, "tok")
         is_registered = self.is_registered(command.person_id)
@@ -240,6 +240,7 @@ class Cards:
     ) -> Card | DomainError:
         product = self.issuing.get_product(command.product)
         device = locked_active_device(work, command.person_id, command.device_id)
+        self.issuing.require_key(device, product)
         self.issuing.check_place(work, command.person_id, command.device_id, command.product)
         wish = Wish(
             person_id=command.person_id,

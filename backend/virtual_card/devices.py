@@ -5,7 +5,7 @@ from __future__ import annotations
 import hmac
 import json
 import secrets
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -13,12 +13,14 @@ from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 from sqlalchemy import Row, select, update
 
 from backend.db import IdempotencyConflict, Operation, Units, Which, Work
-from backend.kernel import check_id
+from backend.kernel import DomainError, check_id
 from backend.keys import KeyRef, Keys
 from backend.virtual_card import tables
 from backend.virtual_card.errors import (
+    AttestationRequired,
     AttestationUnavailable,
     DeviceEnded,
+    DeviceKeyExists,
     DevicesTooMany,
     NonceUnknown,
 )
@@ -35,7 +37,8 @@ from backend.virtual_card.rows import (
 )
 from backend.virtual_card.states import ActorKind, DeviceState, Reason, TokenEvent
 from backend.web import Page, ProofInvalid, check_proof
-from card_protocol.signatures import compressed_point
+from card_protocol import device_keys
+from card_protocol.signatures import compressed_point, load_public_key
 
 AUDIENCE = "/v1/me/devices"
 NONCE_AGE_MAX = timedelta(minutes=10)
@@ -51,6 +54,7 @@ class AttestationGate:
 
     keys: Keys = field(repr=False)
     judge: Attestation
+    is_required: bool = False  # whether a device needs a statement at all
 
     def make_nonce(self, person_id: str, now: datetime) -> bytes:
         """56 bytes: moment (seconds), random, MAC."""
@@ -58,8 +62,10 @@ class AttestationGate:
         return body + self._mac(person_id, body)
 
     def check(self, command: EnrolDevice, now: datetime) -> DeviceFacts:
-        """Raises NonceUnknown, AttestationInvalid, AttestationUnavailable."""
+        """Raises AttestationRequired, NonceUnknown, AttestationInvalid, AttestationUnavailable."""
         if command.attestation is None:
+            if self.is_required:
+                raise AttestationRequired
             return UNATTESTED
         nonce = command.attestation.nonce
         body, mac = nonce[:-32], nonce[-32:]
@@ -87,6 +93,19 @@ class AttestationGiven:
 
 
 @dataclass(frozen=True, slots=True)
+class Sm2Given:
+    """A phone's SM2 key, and that key's own signature (card_protocol.device_keys)."""
+
+    signing_key: bytes  # SEC1 compressed, 33 bytes
+    proof: bytes  # r‖s, 64 bytes
+
+    def check(self, device_id: str, signing_key: bytes) -> None:
+        """Raises ProofInvalid unless the key says that it is this device's."""
+        if not device_keys.is_proven(device_id, signing_key, self.signing_key, self.proof):
+            raise ProofInvalid
+
+
+@dataclass(frozen=True, slots=True)
 class EnrolDevice:
     person_id: str
     device_id: str
@@ -95,6 +114,17 @@ class EnrolDevice:
     sealing_key: EllipticCurvePublicKey
     proof: str  # JWT by signing_key: aud AUDIENCE, jti = device_id
     attestation: AttestationGiven | None = None
+    sm2: Sm2Given | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AddSm2Key:
+    """An enrolled phone's SM2 key; the phone's P-256 key says that it is wanted."""
+
+    person_id: str
+    device_id: str
+    sm2: Sm2Given
+    proof: str  # JWT by the device's signing key: aud `add_audience`, jti = device_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,20 +149,30 @@ class Devices:
     def enrol(self, command: EnrolDevice, operation: Operation) -> Device:
         """A device, with what is vouched for. A statement that does not hold enrols nothing.
 
-        Raises IdInvalid, ProofInvalid, NonceUnknown, AttestationInvalid, AttestationUnavailable,
-        DevicesTooMany, DeviceEnded, IdempotencyConflict.
+        Raises IdInvalid, ProofInvalid, AttestationRequired, NonceUnknown, AttestationInvalid,
+        AttestationUnavailable, DevicesTooMany, DeviceEnded, IdempotencyConflict.
         """
         check_id(command.device_id, "dev")
-        facts = self._facts(command)
+        facts = self._judge(command)
         return self.units.once(Which.BUSINESS, operation, lambda work: _enrol(work, command, facts))
 
-    def _facts(self, command: EnrolDevice) -> DeviceFacts:
-        """Asked before our transaction begins: a judge may be far away."""
-        if command.attestation is None:
-            return UNATTESTED
+    def add_sm2_key(self, command: AddSm2Key, operation: Operation) -> Device:
+        """A device's SM2 key, once; the same key again is heard of again.
+
+        Raises DeviceUnknown, DeviceEnded, ProofInvalid, DeviceKeyExists.
+        """
+        return self.units.once(Which.BUSINESS, operation, lambda work: _add_sm2_key(work, command))
+
+    def _judge(self, command: EnrolDevice) -> DeviceFacts | DomainError:
+        """Asked before our transaction begins: a judge may be far away. A refusal is handed on:
+        who asks a second time about an enrolled device has an old nonce and hears the first answer.
+        """
         if self.gate is None:
-            raise AttestationUnavailable
-        return self.gate.check(command, self.units.clock.now())
+            return UNATTESTED if command.attestation is None else AttestationUnavailable()
+        try:
+            return self.gate.check(command, self.units.clock.now())
+        except DomainError as refusal:
+            return refusal
 
     def end(self, command: EndDevice, operation: Operation) -> Device:
         """End a device and delete its tokens. Raises DeviceUnknown, DeviceEnded."""
@@ -155,22 +195,52 @@ class Devices:
         return Page(found, found[-1].device_id if len(rows) > limit else None)
 
 
-def _enrol(work: Work, command: EnrolDevice, facts: DeviceFacts) -> Device:
+def _enrol(work: Work, command: EnrolDevice, facts: DeviceFacts | DomainError) -> Device:
     claims = check_proof(command.proof, command.signing_key, audience=AUDIENCE, now=work.now)
     if claims["jti"] != command.device_id:
         raise ProofInvalid
-    row = {
+    row: dict[str, Any] = {
         "person_id": command.person_id,
         "device_id": command.device_id,
         "name": command.name,
         "signing_key": compressed_point(command.signing_key),
         "sealing_key": compressed_point(command.sealing_key),
     }
+    if command.sm2 is not None:  # left out it says nothing: the key may have been added since
+        command.sm2.check(command.device_id, row["signing_key"])
+        row["sm2_key"] = command.sm2.signing_key
     find = select_device(command.person_id, command.device_id)
     if (existing := work.one(find)) is None:
+        if isinstance(facts, DomainError):
+            raise facts
         _insert(work, {**row, **_facts_row(facts)})
         existing = work.connection.execute(find).one()
     return _same(existing, row)
+
+
+def add_audience(device_id: str) -> str:
+    """Whom the proof beside a further key speaks to: the very path it is sent to."""
+    return f"{AUDIENCE}/{device_id}/sm2-key"
+
+
+def _add_sm2_key(work: Work, command: AddSm2Key) -> Device:
+    hold_holder(work, command.person_id)
+    device = locked_active_device(work, command.person_id, command.device_id)
+    key = load_public_key(device.signing_key)
+    audience = add_audience(command.device_id)
+    claims = check_proof(command.proof, key, audience=audience, now=work.now)
+    if claims["jti"] != command.device_id:
+        raise ProofInvalid
+    command.sm2.check(command.device_id, device.signing_key)
+    if device.sm2_key not in (None, command.sm2.signing_key):
+        raise DeviceKeyExists
+    columns = tables.device.c
+    work.execute(
+        update(tables.device)
+        .where(columns.person_id == command.person_id, columns.device_id == command.device_id)
+        .values(sm2_key=command.sm2.signing_key)
+    )
+    return replace(device, sm2_key=command.sm2.signing_key)
 
 
 def _facts_row(facts: DeviceFacts) -> dict[str, Any]:

@@ -26,6 +26,24 @@ class DevicesTooMany(DomainError):
     )
 
 
+class DeviceKeyMissing(DomainError):
+    kind, code = Kind.CONFLICT, "device_key_missing"
+    title = Words(zh="设备缺少签名密钥", en="Device key missing")
+    detail = Words(
+        zh="此产品的卡使用 {suite} 套件，请先为此设备登记相应的签名密钥。",
+        en="Cards of this product are of suite {suite}: make this device's key for it known first.",
+    )
+
+
+class DeviceKeyExists(DomainError):
+    kind, code = Kind.CONFLICT, "device_key_exists"
+    title = Words(zh="设备已有另一密钥", en="Device has another key")
+    detail = Words(
+        zh="此设备已登记另一 SM2 密钥；更换密钥请停用此设备后重新登记。",
+        en="This device has another SM2 key; to change it, end the device and enrol it anew.",
+    )
+
+
 class PersonNotRegistered(DomainError):
     kind, code = Kind.FORBIDDEN, "person_not_registered"
     title = Words(zh="请先完成实名登记", en="Please register first")
@@ -159,6 +177,15 @@ class AttestationInvalid(DomainError):
     kind, code = Kind.INVALID, "attestation_invalid"
     title = Words(zh="设备证明无效", en="Attestation not accepted")
     detail = Words(zh="设备证明未通过：{reason}。", en="The device's statement fails: {reason}.")
+
+
+class AttestationRequired(DomainError):
+    kind, code = Kind.FORBIDDEN, "attestation_required"
+    title = Words(zh="需要设备证明", en="Attestation needed")
+    detail = Words(
+        zh="本市只登记附有设备证明的手机。",
+        en="This city enrols only phones whose platform vouches for them.",
+    )
 
 
 class AttestationUnavailable(DomainError):

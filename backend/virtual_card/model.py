@@ -11,6 +11,7 @@ from typing import Literal
 from backend.virtual_card.errors import (
     AtcOutOfWindow,
     AtcSeen,
+    DeviceKeyMissing,
     KeyExhausted,
     PayCodeUsed,
     ProofSeen,
@@ -145,7 +146,11 @@ class IssuerProfile:
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """A phone with its two public keys (SEC1 compressed, 33 bytes each)."""
+    """A phone with its public keys (SEC1 compressed, 33 bytes each).
+
+    The P-256 signing key is the phone's name: log-in, proofs, ride and identity codes are signed
+    with it, whatever suite a card on the phone is of. An SM2 key signs taps only.
+    """
 
     device_id: str
     person_id: str
@@ -155,6 +160,19 @@ class Device:
     state: DeviceState
     enrolled_at: datetime
     facts: DeviceFacts = UNATTESTED
+    sm2_key: bytes | None = None  # of the SM suite's cards; None until it is made known
+
+    @property
+    def suites(self) -> tuple[Suite, ...]:
+        """Suites of the cards that may be put on it."""
+        return (Suite.AES_ES256,) if self.sm2_key is None else (Suite.AES_ES256, Suite.SM4_SM2)
+
+    def tap_key(self, suite: Suite) -> bytes:
+        """The key that signs the taps of a card of this suite. Raises DeviceKeyMissing."""
+        key = self.signing_key if suite is Suite.AES_ES256 else self.sm2_key
+        if key is None:
+            raise DeviceKeyMissing(suite=suite.name.lower())
+        return key
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from sqlalchemy import ColumnElement, Row, Select, delete, insert, select, updat
 
 from backend.db import Work
 from backend.virtual_card import tables
+from backend.virtual_card.denials import DENIED, TOKEN_CHANGED
 from backend.virtual_card.errors import DeviceEnded, DeviceUnknown, TokenUnknown
 from backend.virtual_card.model import (
     Actor,
@@ -45,6 +46,7 @@ def device_of(row: Row[Any]) -> Device:
         DeviceState(row.state),
         row.enrolled_at,
         DeviceFacts(Attested(row.attested), OsIntegrity(row.os_integrity), row.model),
+        row.sm2_key,
     )
 
 
@@ -165,6 +167,8 @@ def change_token(work: Work, row: Row[Any], event: TokenEvent, cause: Cause) -> 
         )
     )
     _note(work, row, state, cause)
+    if {state, TokenState(row.state)} & DENIED:
+        work.tell(TOKEN_CHANGED, token_id=row.token_id)
     if state is TokenState.DELETED:
         _free_place(work, row)
     return state

@@ -12,11 +12,20 @@ import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import Any, Final
 
 import jwt
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
 
+from backend.keys import files
 from backend.virtual_card.errors import AttestationInvalid, AttestationUnavailable
 from backend.virtual_card.model import Attested, DeviceFacts, OsIntegrity
 
@@ -34,6 +43,10 @@ FAULTS: Final[Mapping[str, str]] = {
     "sandbox-unknown-root": "root_unknown",
 }
 """Model -> why the judge refuses it, whatever else the statement says."""
+
+
+class VendorKeyDamaged(Exception):
+    """The file of the sandbox vendor's key holds none: told to the operator in one line."""
 
 
 def digest_of(signing_key: bytes) -> str:
@@ -67,6 +80,26 @@ class SandboxVendor:
             "iat": int(at.timestamp()),
         }
         return jwt.encode(claims, self.key, algorithm="ES256").encode()
+
+
+def open_vendor(path: Path) -> SandboxVendor:
+    """The vendor whose key lies in `path` (PKCS#8, PEM, 0600); made when there is none yet.
+
+    Phones that do not exist sign with it. Who trusts the vendor needs its public key only.
+    Raises VendorKeyDamaged.
+    """
+    with files.alone(path):  # several processes may start at once
+        if not path.exists():
+            made = ec.generate_private_key(ec.SECP256R1())
+            encoding = (Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+            files.replace(path, made.private_bytes(*encoding))
+    try:
+        key = load_pem_private_key(path.read_bytes(), password=None)
+    except (OSError, TypeError, ValueError, UnsupportedAlgorithm):
+        key = None
+    if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
+        raise VendorKeyDamaged(f"{path} holds no P-256 key: remove it, and a new one is made")
+    return SandboxVendor(key)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from backend.virtual_card.model import ATC_MAX, Attested, CardKind, EventKind, O
 from backend.virtual_card.states import ActorKind, Reason, TokenState
 from backend.virtual_card.step_up.model import Purpose, StepUpState
 from backend.virtual_card.watch.model import LOG_MAX
-from backend.web import B64u, EcKey, Moment, Shape, StrictInteger, TypeIdField, page_schema
+from backend.web import B64u, EcKey, Moment, Shape, Sm2Key, StrictInteger, TypeIdField, page_schema
 
 Pick = Callable[[Any], Enum | None]
 
@@ -42,6 +42,17 @@ class AttestationNonceShape(Shape):
     nonce = B64u(attribute="nonce", metadata={"description": "56 bytes"})
 
 
+class Sm2GivenShape(Shape):
+    """A phone's SM2 key, for cards of the SM suite."""
+
+    signing_key = Sm2Key(required=True, metadata={"description": "JWK EC, crv SM2"})
+    proof = B64u(
+        required=True,
+        validate=validate.Length(equal=64),
+        metadata={"description": "r‖s by this very key: docs/protocol/mobile-card.md, 5"},
+    )
+
+
 class EnrolDeviceShape(Shape):
     device_id = TypeIdField("dev", required=True)
     name = fields.String(
@@ -57,6 +68,16 @@ class EnrolDeviceShape(Shape):
         },
     )
     attestation = fields.Nested(AttestationShape, load_default=None, allow_none=True)
+    sm2 = fields.Nested(Sm2GivenShape, load_default=None, allow_none=True)
+
+
+class AddSm2KeyShape(Shape):
+    sm2 = fields.Nested(Sm2GivenShape, required=True)
+    proof = fields.String(
+        required=True,
+        validate=validate.Length(max=4096),
+        metadata={"description": "JWT, ES256 by the device: aud = this path, jti = device_id, iat"},
+    )
 
 
 class DeviceShape(Shape):
@@ -68,6 +89,9 @@ class DeviceShape(Shape):
     enrolled_at = Moment()
     attested = _word(Attested, lambda one: one.facts.attested, "how its keys are protected")
     os_integrity = _word(OsIntegrity, lambda one: one.facts.os_integrity)
+    suites = fields.List(
+        fields.Integer(), metadata={"description": "of the cards it can carry; 2 needs an SM2 key"}
+    )
 
 
 class ProvisionShape(Shape):

@@ -37,6 +37,7 @@ device = Table(
     Column("attested", String(16), nullable=False),  # how its keys are protected, as proven
     Column("os_integrity", String(16), nullable=False),
     Column("model", String(60)),  # as attested
+    Column("sm2_key", LargeBinary(33)),  # of the SM suite's cards; once set it stays
     UniqueConstraint("person_id", "slot"),
     CheckConstraint("slot BETWEEN 1 AND 5", name="slot_range"),
     CheckConstraint("state IN ('active', 'ended')", name="state"),
@@ -46,6 +47,7 @@ device = Table(
     ),
     CheckConstraint("attested IN ('none', 'software', 'hardware')", name="attested"),
     CheckConstraint("os_integrity IN ('unknown', 'verified', 'broken')", name="os_integrity"),
+    CheckConstraint("length(sm2_key) = 33", name="sm2_key_length"),
     info={"citus": "person_id"},
 )
 
@@ -75,6 +77,7 @@ token = Table(
         "(state = 'suspended') = (suspended_for IS NOT NULL)", name="suspended_has_reason"
     ),
     CheckConstraint("card_kind IN ('main', 'secondary', 'mobile')", name="card_kind"),
+    CheckConstraint("suite IN (1, 2)", name="suite"),
     CheckConstraint("length(token_number) = 19", name="token_number_length"),
     CheckConstraint("length(short_number) = 8", name="short_number_length"),
     CheckConstraint("key_index >= 1", name="key_index_positive"),

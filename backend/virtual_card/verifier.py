@@ -66,7 +66,7 @@ class TapVerifier:
         Raises TapMalformed, SuiteRefused, TokenUnknown, KeyUnknown, CryptogramInvalid,
         SignatureInvalid, TokenPending, TokenSuspended, TokenDeleted, KeyExpired, TokenCloned.
         """
-        transaction, tap = _decode_tap(pdol_data, gpo_response)
+        transaction, tap = decode_tap(pdol_data, gpo_response)
         with self.units.read(Which.BUSINESS) as work:
             token = _find_token(work, tables.number.c.token_number, tap.token_number)
             batch = None if token is None else _find_batch(work, token, tap.iad.key_index)
@@ -169,7 +169,8 @@ class TapVerifier:
                 yield one, pay_code.PayCodeKey.of(key)
 
 
-def _decode_tap(pdol_data: bytes, gpo_response: bytes) -> tuple[TransactionData, GpoResponse]:
+def decode_tap(pdol_data: bytes, gpo_response: bytes) -> tuple[TransactionData, GpoResponse]:
+    """What terminal and card said to each other. Raises TapMalformed."""
     try:
         transaction = TransactionData.decode(pdol_data)
         tap = GpoResponse.decode(gpo_response)

@@ -13,6 +13,10 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from backend.kernel import DomainError, Kind, Words
+from backend.keys.jwk import CURVES
+from card_protocol import sm2
+from card_protocol.errors import MalformedBytes
+from card_protocol.signatures import Suite
 
 SKEW_MAX_SECONDS = 300
 COORDINATE_BYTES = 32
@@ -36,6 +40,18 @@ def jwk_to_key(jwk: object) -> ec.EllipticCurvePublicKey:
         x, y = (_coordinate(jwk.get(name)) for name in ("x", "y"))
         return ec.EllipticCurvePublicNumbers(x, y, ec.SECP256R1()).public_key()
     except (ValueError, TypeError, binascii.Error):
+        raise ProofInvalid from None
+
+
+def jwk_to_sm2(jwk: object) -> bytes:
+    """The SM2 public key in a JWK: SEC1 compressed, 33 bytes. Raises ProofInvalid else."""
+    curve = CURVES[Suite.SM4_SM2]
+    if not isinstance(jwk, Mapping) or jwk.get("kty") != "EC" or jwk.get("crv") != curve:
+        raise ProofInvalid
+    try:
+        x, y = (_coordinate(jwk.get(name)).to_bytes(COORDINATE_BYTES) for name in ("x", "y"))
+        return sm2.compressed(b"\x04" + x + y)
+    except (ValueError, TypeError, binascii.Error, MalformedBytes):
         raise ProofInvalid from None
 
 

@@ -12,8 +12,10 @@ from marshmallow import ValidationError, fields, validate
 
 from backend.kernel import AMOUNT_MAX_FEN, check_id
 from backend.kernel.ids import IdInvalid
-from backend.keys import key_to_jwk
-from backend.web.assertions import ProofInvalid, jwk_to_key
+from backend.keys import key_to_jwk, point_to_jwk
+from backend.web.assertions import ProofInvalid, jwk_to_key, jwk_to_sm2
+from card_protocol import sm2
+from card_protocol.signatures import Suite
 
 BYTES_MAX = 4096
 INTEGER_MIN, INTEGER_MAX = -(2**63), 2**63 - 1  # what a BIGINT column holds
@@ -93,6 +95,21 @@ class EcKey(fields.Field[EllipticCurvePublicKey]):
 
     def _serialize(self, value: Any, attr: Any, obj: Any, **kwargs: Any) -> Any:
         return None if value is None else key_to_jwk(value)
+
+
+class Sm2Key(fields.Field[bytes]):
+    """An SM2 public key as JWK with our own `crv` "SM2" (docs/adr/0019); SEC1, 33 bytes, here."""
+
+    def _deserialize(self, value: Any, attr: Any, data: Any, **kwargs: Any) -> bytes:
+        try:
+            return jwk_to_sm2(value)
+        except ProofInvalid:
+            raise ValidationError("JWK EC SM2") from None
+
+    def _serialize(self, value: Any, attr: Any, obj: Any, **kwargs: Any) -> Any:
+        if value is None:
+            return None
+        return point_to_jwk(sm2.uncompressed(value), Suite.SM4_SM2)
 
 
 class Moment(fields.DateTime):

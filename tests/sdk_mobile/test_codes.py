@@ -28,7 +28,7 @@ from sdk_mobile import (
     StorageDamaged,
 )
 from sdk_mobile.clock import SkewedClock
-from sdk_mobile.code_parts import compressed
+from sdk_mobile.keys import compressed
 from sdk_mobile.shapes import b64u
 
 START = 1_795_400_000

@@ -24,7 +24,7 @@ from backend.virtual_card.codes.model import (
     SignedPart,
     claims_of,
 )
-from backend.virtual_card.codes.rides import get_usable_token
+from backend.virtual_card.codes.rides import get_code_key, get_usable_token
 from backend.virtual_card.codes.verifiers import IdentityVerifiers
 from backend.web import Page
 from card_protocol import identity_code
@@ -94,7 +94,7 @@ class IdentityCodes:
 
     def issue(self, person_id: str, token_id: str) -> SignedPart:
         """The part for a day. Raises TokenUnknown, TokenSuspended, TokenDeleted."""
-        token, now = get_usable_token(self.units, person_id, token_id)
+        token, user_key, now = get_usable_token(self.units, person_id, token_id)
         until = now + timedelta(hours=PART_HOURS)
         version = self.keys.active_version(KeyRef.ISSUER_SIGNING)
         plain = int(token.short_number).to_bytes(HANDLE_PLAIN_BYTES)
@@ -102,7 +102,7 @@ class IdentityCodes:
             suite=Suite.AES_ES256,
             issuer_key_index=version,
             handle=self.keys.encrypt(KeyRef.PII_CIPHER, plain, HANDLE_CONTEXT),
-            user_public_key=token.device_public_key,
+            user_public_key=user_key,
             authorised_until=int(until.timestamp()),
         ).signed_by(lambda body: self.keys.sign(KeyRef.ISSUER_SIGNING, body, version))
         return SignedPart(part.encode(), until.replace(microsecond=0))
@@ -165,7 +165,7 @@ class IdentityCodes:
             select(numbers.c.token_id).where(numbers.c.short_number == short_number)
         ).scalar()
         token = work.one(select(tokens).where(tokens.c.token_id == token_id))
-        if token is None or token.device_public_key != code.part.user_public_key:
+        if token is None or get_code_key(work, token) != code.part.user_public_key:
             raise errors.IdentityCodeAltered
         return token
 

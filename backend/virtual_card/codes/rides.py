@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Row, select
 
-from backend.db import Units, Which
+from backend.db import Units, Which, Work
 from backend.keys import KeyRef, Keys
 from backend.virtual_card import tables
 from backend.virtual_card.cards import require_usable
@@ -21,6 +21,7 @@ from backend.virtual_card.codes.model import (
     SignedPart,
 )
 from backend.virtual_card.errors import TokenUnknown
+from backend.virtual_card.rows import get_device
 from card_protocol import ride_code
 from card_protocol.ride_certificate import EXPIRY_ZONE
 from card_protocol.ride_code import IssuerPart, RideCertificate
@@ -44,7 +45,7 @@ class RideCodes:
 
     def issue(self, person_id: str, token_id: str) -> SignedPart:
         """Raises TokenUnknown, TokenSuspended, TokenDeleted."""
-        token, now = get_usable_token(self.units, person_id, token_id)
+        token, user_key, now = get_usable_token(self.units, person_id, token_id)
         version = self.keys.active_version(KeyRef.RIDE_ISSUER)
         certificate = self._certificate(now, version)
         until = now + timedelta(hours=PART_HOURS)
@@ -56,7 +57,7 @@ class RideCodes:
             platform_id=self.terms.platform_id,
             account_type=self.terms.account_type,
             ride_max_fen=self.terms.ride_max_fen,
-            user_public_key=token.device_public_key,
+            user_public_key=user_key,
             authorised_until=int(until.timestamp()),
         ).signed_by(lambda body: self.keys.sign(KeyRef.RIDE_ISSUER, body, version))
         return SignedPart(part.encode(), until.replace(microsecond=0))
@@ -96,12 +97,22 @@ class RideCodes:
         ).signed_by(lambda body: self.keys.sign(KeyRef.RIDE_CA, body, ca_version))
 
 
-def get_usable_token(units: Units, person_id: str, token_id: str) -> tuple[Row[Any], datetime]:
-    """(this person's token, now). Raises TokenUnknown, TokenSuspended, TokenDeleted."""
+def get_usable_token(
+    units: Units, person_id: str, token_id: str
+) -> tuple[Row[Any], bytes, datetime]:
+    """(this person's token, the key of codes about it, now).
+
+    Raises TokenUnknown, TokenPending, TokenSuspended, TokenDeleted.
+    """
     with units.read(Which.BUSINESS) as work:
         row = work.one(select(tables.token).where(tables.token.c.token_id == token_id))
-        now = work.now
-    if row is None or row.person_id != person_id:
-        raise TokenUnknown
-    require_usable(row.state)
-    return row, now
+        if row is None or row.person_id != person_id:
+            raise TokenUnknown
+        require_usable(row.state)
+        return row, get_code_key(work, row), work.now
+
+
+def get_code_key(work: Work, token: Row[Any]) -> bytes:
+    """The P-256 key of the token's phone (SEC1, 33 bytes): ride and identity codes are ES256 on
+    cards of every suite, since a gate or a verifier knows one suite (docs/adr/0019)."""
+    return get_device(work, token.person_id, token.device_id).signing_key

@@ -21,6 +21,7 @@ from backend.virtual_card.provisioning.issuing import find_token, select_token
 from backend.virtual_card.rows import (
     card_of,
     change_token,
+    get_device,
     hold_holder,
     locked_active_device,
     locked_token,
@@ -90,9 +91,10 @@ class Moves:
         """A pending successor on the new phone. The old token goes on until that is confirmed,
         but no longer than MOVE_BOUND.
 
-        Raises IdInvalid, TokenUnknown, DeviceUnknown, DeviceEnded, MoveRefused, MoveOpen,
-        TokenExists, ProductUnknown, StepUpRequired, StepUpTooOften, ProvisioningDeclined,
-        IdempotencyConflict.
+        The successor is of the suite its product has today, whatever the old token's was.
+        Raises IdInvalid, TokenUnknown, DeviceUnknown, DeviceEnded, DeviceKeyMissing, MoveRefused,
+        MoveOpen, TokenExists, ProductUnknown, StepUpRequired, StepUpTooOften,
+        ProvisioningDeclined, IdempotencyConflict.
         """
         check_id(command.new_token_id, "tok")
         since = self.holders.find_phone_since(command.person_id) if self.holders else None
@@ -133,6 +135,7 @@ class Moves:
         old = locked_token(work, command.person_id, command.token_id)
         _require_movable(old, command.device_id)
         product = self.issuing.get_product(old.product)
+        self.issuing.require_key(device, product)
         open_move = _find_open_move(work, command)
         self.issuing.check_place(work, command.person_id, command.device_id, old.product)
         wish = Wish(
@@ -174,7 +177,8 @@ class Moves:
     def _confirm(self, work: Work, command: ConfirmCard) -> Card:
         hold_holder(work, command.person_id)
         row = locked_token(work, command.person_id, command.token_id)
-        key = load_public_key(row.device_public_key)
+        device = get_device(work, row.person_id, row.device_id)
+        key = load_public_key(device.signing_key)  # the phone's, in every suite
         audience = confirm_audience(command.token_id)
         claims = check_proof(command.proof, key, audience=audience, now=work.now)
         if claims["jti"] != command.token_id:

@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Column, Row, Table, insert, select, update
 
 from backend.db import IdempotencyConflict, Work
-from backend.keys import KeyRef, Keys
+from backend.keys import ISSUER_KEYS, Keys
 from backend.virtual_card import tables
 from backend.virtual_card.errors import ProductUnknown, TokenExists, TokenNumbersExhausted
 from backend.virtual_card.key_service import TokenKeys
@@ -73,6 +73,10 @@ class Issuing:
             raise ProductUnknown
         return found
 
+    def require_key(self, device: Device, product: CardProduct) -> None:
+        """The device can sign for this product's cards. Raises DeviceKeyMissing."""
+        device.tap_key(product.suite)
+
     def check_place(self, work: Work, person_id: str, device_id: str, product: str) -> None:
         """One token per device and product. Raises TokenExists, naming the one that is there."""
         columns = tables.place.c
@@ -85,7 +89,10 @@ class Issuing:
             raise TokenExists(token_id=token_id)
 
     def make(self, work: Work, new: NewToken) -> Card:
-        """A token with its first keys. Raises TokenNumbersExhausted, IdempotencyConflict."""
+        """A token with its first keys, in the suite its product has today.
+
+        Raises TokenNumbersExhausted, IdempotencyConflict, DeviceKeyMissing.
+        """
         self._take_place(work, new)
         token_number = self._take_token_number(work, new.token_id)
         short_number = self._take_short_number(work, new.token_id)
@@ -94,21 +101,20 @@ class Issuing:
             raise IdempotencyConflict(fields="token_id")  # taken a moment ago
         line = HistoryLine(1, None, new.state, Cause(new.reason, new.by), work.now)
         write_history(work, new.token_id, line)
-        terms = self._write_batch(work, new.token_id, 1, new.product, atc=0)
         stored = work.connection.execute(select_token(new.token_id)).one()
+        terms = self._write_batch(work, stored, 1, new.product, atc=0)
         return card_of(stored, self.issue(stored, terms, new.device))
 
     def refill(self, work: Work, row: Row[Any], device: Device, atc: int) -> IssuedKeys:
-        """The next batch of a locked token; of more than three live ones the oldest ends.
-
-        Raises ProductUnknown.
+        """The next batch of a locked token, in its own suite; of more than three live ones the
+        oldest ends. Raises ProductUnknown.
         """
         product = self.get_product(row.product)
         live = live_batches(work, row.token_id)
         for oldest in live[: max(0, len(live) - LIVE_BATCHES_MAX + 1)]:
             _end_batch(work, oldest)
         index = row.key_index + 1
-        terms = self._write_batch(work, row.token_id, index, product, atc)
+        terms = self._write_batch(work, row, index, product, atc)
         work.execute(
             update(tables.token)
             .where(tables.token.c.token_id == row.token_id)
@@ -128,17 +134,18 @@ class Issuing:
         return keys.issue(row.token_number, terms, device.sealing_key)
 
     def _write_batch(
-        self, work: Work, token_id: str, key_index: int, product: CardProduct, atc: int
+        self, work: Work, row: Row[Any], key_index: int, product: CardProduct, atc: int
     ) -> KeyTerms:
+        """The token's suite says which master: its product may have another one by now."""
         terms = KeyTerms(
             key_index=key_index,
-            key_version=TokenKeys(self.keys, product.suite).version(),
+            key_version=TokenKeys(self.keys, Suite(row.suite)).version(),
             uses_max=product.uses_max,
             not_before=work.now,
             not_after=work.now + timedelta(hours=product.hours),
         )
         values = {
-            "token_id": token_id,
+            "token_id": row.token_id,
             "key_index": key_index,
             "key_version": terms.key_version,
             "uses_max": terms.uses_max,
@@ -168,7 +175,7 @@ class Issuing:
             "person_id": new.person_id,
             "wallet_id": new.wallet_id,
             "device_id": new.device.device_id,
-            "device_public_key": new.device.signing_key,
+            "device_public_key": certificate.device_public_key,
             "token_number": token_number,
             "short_number": short_number,
             "product": new.product.product,
@@ -178,7 +185,7 @@ class Issuing:
             "key_index": 1,
             "changes": 1,
             "created_at": now,
-            "suite": int(new.product.suite),
+            "suite": int(certificate.suite),
             "card_kind": new.product.kind.value,
             "card_id": new.card_id,
         }
@@ -187,10 +194,11 @@ class Issuing:
         self, now: datetime, new: NewToken, token_number: str, short_number: str
     ) -> Certificate:
         product = new.product
-        version = self.keys.active_version(KeyRef.ISSUER_SIGNING)
+        issuer = ISSUER_KEYS[product.suite]
+        version = self.keys.active_version(issuer)
         return Certificate(
             token_number=token_number,
-            device_public_key=new.device.signing_key,
+            device_public_key=new.device.tap_key(product.suite),
             product=product.product,
             concession_group=product.concession_group,
             not_before=int((now - CLOCK_SPREAD).timestamp()),
@@ -200,7 +208,8 @@ class Issuing:
             # A token's place in the status list: its short number is a number of its own already.
             status_index=int(short_number),
             issuer_key_index=version,
-        ).signed_by(lambda body: self.keys.sign(KeyRef.ISSUER_SIGNING, body, version))
+            suite=product.suite,
+        ).signed_by(lambda body: self.keys.sign(issuer, body, version))
 
     def _take_token_number(self, work: Work, token_id: str) -> str:
         prefix = self.issuer.token_prefix

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 from sqlalchemy import select
 
@@ -59,25 +59,21 @@ class TapWatch:
             for row in work.execute(query).all()
         ]
 
+    def note_all(self, marks: Sequence[tuple[str, TapMark]]) -> list[Sign | None]:
+        """Genuine taps of an upload, by token, in one transaction; the sign each gives, if any.
+
+        Whoever calls suspends. Raises DatabaseUnavailable.
+        """
+        told = self.units.decide_all(
+            Which.BUSINESS, [_noting(token_id, mark) for token_id, mark in marks]
+        )
+        for one in told:
+            if isinstance(one, Exception):
+                raise one
+        return cast("list[Sign | None]", told)
+
     def _note(self, token_id: str, mark: TapMark) -> Sign | None:
-        """The sign it gives; a tap that gives one is not noted: the first word stands."""
-
-        def needs(rows: Rows) -> bool:
-            rows.want(tables.watch, token_id)
-            rows.want(tables.tap, token_id, mark.slot)
-            return False
-
-        def decide(rows: Rows) -> Sign | None:
-            watched = _watched(rows.find(tables.watch, token_id))
-            kept = _mark(rows.find(tables.tap, token_id, mark.slot))
-            earlier = kept if kept is not None and kept.atc == mark.atc else None
-            sign = find_sign(mark, earlier, watched)
-            if sign is None and earlier is None:
-                _write_watch(rows, token_id, mark, watched)
-                _write_tap(rows, token_id, mark, kept)
-            return sign
-
-        return self.units.decide(Which.BUSINESS, Decide(needs, decide))
+        return self.units.decide(Which.BUSINESS, _noting(token_id, mark))
 
     def suspend(self, person_id: str, token_id: str) -> None:
         """Stop a token two devices count with, and tell its holder; once. Raises TokenUnknown."""
@@ -89,6 +85,27 @@ class TapWatch:
             reason = Reason.COUNTERS_CONFLICT
             state = change_token(work, row, TokenEvent.SUSPEND, Cause(reason, SYSTEM))
             tell_holder(work, person_id, token_id, reason, state.value)
+
+
+def _noting(token_id: str, mark: TapMark) -> Decide[Sign | None]:
+    """The sign it gives; a tap that gives one is not noted: the first word stands."""
+
+    def needs(rows: Rows) -> bool:
+        rows.want(tables.watch, token_id)
+        rows.want(tables.tap, token_id, mark.slot)
+        return False
+
+    def decide(rows: Rows) -> Sign | None:
+        watched = _watched(rows.find(tables.watch, token_id))
+        kept = _mark(rows.find(tables.tap, token_id, mark.slot))
+        earlier = kept if kept is not None and kept.atc == mark.atc else None
+        sign = find_sign(mark, earlier, watched)
+        if sign is None and earlier is None:
+            _write_watch(rows, token_id, mark, watched)
+            _write_tap(rows, token_id, mark, kept)
+        return sign
+
+    return Decide(needs, decide)
 
 
 def _is_stopped_for_good(row: Any) -> bool:

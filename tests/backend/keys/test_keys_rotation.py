@@ -35,6 +35,7 @@ from backend.keys.model import (
 from backend.keys.port import VERSION_MAX
 from backend.keys.service import LOOK_SECONDS, NamedKeys
 from backend.keys.store import Store
+from card_protocol.signatures import Suite, verify_signature
 
 ROTATING = [ref for ref in KeyRef if ref.purpose not in NOT_ROTATED]
 SIGNER = KeyRef.ACCESS_TOKENS
@@ -189,6 +190,22 @@ def test_an_announced_version_is_told_before_it_is_used(own: SoftwareKeys, admin
     assert admin.rotate("li", KeyRef.ISSUER_SIGNING).number == 2
     own.look()
     assert own.public_key(KeyRef.ISSUER_SIGNING) == promised
+
+
+@pytest.mark.parametrize("ref", [KeyRef.ISSUER_SIGNING, KeyRef.ISSUER_SIGNING_SM2])
+def test_the_points_told_are_those_that_may_have_signed(
+    own: SoftwareKeys, admin: KeyAdmin, ref: KeyRef
+) -> None:
+    signed = own.sign(ref, b"x", 1)
+    admin.rotate("li", ref)
+    own.look()
+    points = own.public_points(ref)
+    assert points == {one: own.public_point(ref, one) for one in (1, 2)}
+    suite = Suite.SM4_SM2 if ref.algorithm == "sm2" else Suite.AES_ES256
+    assert [verify_signature(points[one], b"x", signed, suite) for one in (1, 2)] == [True, False]
+    admin.retire("li", ref, 1, understood=True)
+    own.look()
+    assert set(own.public_points(ref)) == {2}
 
 
 def test_retiring_destroys(own: SoftwareKeys, files: Files, admin: KeyAdmin) -> None:

@@ -192,6 +192,7 @@ def _uses(keys: SoftwareKeys, ref: KeyRef) -> dict[str, Callable[[], object]]:
         "public_point": lambda: keys.public_point(ref),
         "public_key": lambda: keys.public_key(ref),
         "public_keys": lambda: keys.public_keys(ref),
+        "public_points": lambda: keys.public_points(ref),
         "encrypt": lambda: keys.encrypt(ref, b"d", b"c"),
         "decrypt": lambda: keys.decrypt(ref, keys.encrypt(KeyRef.PII_CIPHER, b"d", b"c"), b"c"),
         "wrap": lambda: keys.wrap(KeyRef.TRANSPORT, ref, FACTORS),
@@ -200,7 +201,7 @@ def _uses(keys: SoftwareKeys, ref: KeyRef) -> dict[str, Callable[[], object]]:
     }
 
 
-SIGNING = {"sign", "verify", "public_point"}
+SIGNING = {"sign", "verify", "public_point", "public_points"}
 ALLOWED = {
     "token-master": {"derive", "TokenMac"},
     "issuer-purchase": {"SessionMac", "wrap"},

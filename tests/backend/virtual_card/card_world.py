@@ -45,12 +45,14 @@ from backend.virtual_card import (
     RefillKeys,
     SandboxAttester,
     SandboxVendor,
+    Sm2Given,
     StepUpRequired,
     TapVerifier,
     TapWatch,
 )
 from backend.virtual_card.devices import AUDIENCE
-from card_protocol import key_batch, mobile_card, pay_code
+from card_protocol import key_batch, mobile_card, pay_code, sm2
+from card_protocol.device_keys import statement
 from card_protocol.mobile_card import (
     GpoResponse,
     HolderCheck,
@@ -60,6 +62,7 @@ from card_protocol.mobile_card import (
     TransactionType,
     compressed_point,
 )
+from card_protocol.signatures import PrivateKey
 
 serial = count(1)
 PHONE_CARD = CardProduct(
@@ -92,7 +95,7 @@ def operation(key: str | None = None) -> Operation:
 
 @dataclass
 class Phone:
-    """The device's side: two keys, and what it was told."""
+    """The device's side: its keys, and what it was told. The SM2 key is told when it is asked."""
 
     device_id: str = field(default_factory=lambda: new_id("dev"))
     signing: ec.EllipticCurvePrivateKey = field(
@@ -101,6 +104,19 @@ class Phone:
     sealing: ec.EllipticCurvePrivateKey = field(
         default_factory=lambda: ec.generate_private_key(ec.SECP256R1())
     )
+    sm2: sm2.PrivateKey = field(default_factory=sm2.PrivateKey.generate)
+
+    def tap_key(self, suite: Suite) -> PrivateKey:
+        return self.signing if suite is Suite.AES_ES256 else self.sm2
+
+    def sm2_given(self, **changes: Any) -> Sm2Given:
+        """The SM2 key with its proof; `changes` are to what is signed."""
+        said = {
+            "device_id": self.device_id,
+            "signing_key": compressed_point(self.signing.public_key()),
+            "sm2_key": self.sm2.public_key,
+        }
+        return Sm2Given(self.sm2.public_key, self.sm2.sign(statement(**{**said, **changes})))
 
     def proof(self, clock: ManualClock, **changes: Any) -> str:
         claims = {"aud": AUDIENCE, "jti": self.device_id, "iat": int(clock.now().timestamp())}
@@ -123,10 +139,11 @@ class Phone:
         **changes: Any,
     ) -> tuple[bytes, bytes]:
         """PDOL data and GPO answer; `changes` are made after signing, as an attacker would."""
-        iad = IssuerApplicationData(Suite.AES_ES256, keys.key_version, keys.key_index, holder_check)
+        suite = keys.suite
+        iad = IssuerApplicationData(suite, keys.key_version, keys.key_index, holder_check)
         data = mobile_card.cryptogram_input(pdol_data, mobile_card.AIP, atc, iad.encode())
         luk = self.open(card, keys).limited_use_key
-        cryptogram = mobile_card.compute_cryptogram(Suite.AES_ES256, luk, data)
+        cryptogram = mobile_card.compute_cryptogram(suite, luk, data)
         answer = GpoResponse(
             aip=mobile_card.AIP,
             afl=mobile_card.AFL,
@@ -136,7 +153,7 @@ class Phone:
             cryptogram_information=mobile_card.CRYPTOGRAM_INFORMATION_ONLINE,
             iad=iad,
             cryptogram=cryptogram,
-            signature=mobile_card.sign(self.signing, data + cryptogram),
+            signature=mobile_card.sign(self.tap_key(suite), data + cryptogram),
         )
         return pdol_data, replace(answer, **changes).encode()
 

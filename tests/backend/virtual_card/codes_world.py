@@ -8,8 +8,15 @@ from typing import Any
 
 from card_world import Phone, World
 
+from backend.kernel import new_id
 from backend.virtual_card import Card
-from backend.virtual_card.codes import Codes, RegisterVerifier, open_codes
+from backend.virtual_card.codes import (
+    Codes,
+    IdentityRelease,
+    RegisterVerifier,
+    ReleaseIdentity,
+    open_codes,
+)
 from card_protocol.identity_code import Claim, IdentityCode, IdentityPart, Purpose
 from card_protocol.mobile_card import sign
 from card_protocol.ride_code import show
@@ -50,6 +57,10 @@ class CodesWorld:
             "staff_id": "stf_1",
         }
         return self.codes.verifiers.register(RegisterVerifier(**{**values, **changes}), operation)
+
+    def release(self, content: str) -> IdentityRelease:
+        wanted = ReleaseIdentity(MERCHANT, "mcl_1", new_id("idq"), content)
+        return self.codes.identities.release(wanted)
 
     def ride(self, phone: Phone, card: Card, at: int | None = None) -> bytes:
         part = self.codes.rides.issue(self.world.person_id, card.token_id).content

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import base64
+from dataclasses import replace
 from typing import Any
 
 import pytest
-from card_world import VENDOR, Phone, World
+from card_world import PHONE_CARD, VENDOR, Phone, World
 from flask import Flask
 from flask.testing import FlaskClient
 
 from backend.db import Databases
 from backend.kernel import new_id
-from backend.keys import SoftwareKeys, key_to_jwk
+from backend.keys import KeyRef, SoftwareKeys, key_to_jwk, point_to_jwk
+from backend.virtual_card import IssuerProfile
 from backend.virtual_card.api import internal_blueprint
 from backend.web import Caller, CallerKind
 from backend.web.application import Network, make_app
-from card_protocol import key_batch
-from card_protocol.mobile_card import Certificate, compressed_point
+from card_protocol import key_batch, sm2
+from card_protocol.mobile_card import Certificate, Suite, compressed_point, verify_certificate
 
 
 def unb64u(text: str) -> bytes:
@@ -58,7 +60,7 @@ def test_a_phone_from_enrolment_to_loss_and_release(world: World, citizen: Citiz
     phone, token_id = Phone(), new_id("tok")
     enrolled = citizen.post("/v1/me/devices", enrol_body(world, phone), "d1")
     assert enrolled.status_code == 201
-    names = {"device_id", "name", "state", "enrolled_at", "attested", "os_integrity"}
+    names = {"device_id", "name", "state", "enrolled_at", "attested", "os_integrity", "suites"}
     assert set(enrolled.json) == names
     assert enrolled.json["state"] == "active"
     assert citizen.get("/v1/me/devices").json == {"data": [enrolled.json], "next": None}
@@ -93,6 +95,66 @@ def test_a_phone_from_enrolment_to_loss_and_release(world: World, citizen: Citiz
     ended = citizen.post(f"/v1/me/devices/{phone.device_id}/end", {}, "e1")
     assert (ended.status_code, ended.json["state"]) == (200, "ended")
     assert citizen.get(path).json["state"] == "deleted"
+
+
+def sm2_body(phone: Phone, **said: Any) -> dict[str, Any]:
+    given = phone.sm2_given(**said)
+    key = point_to_jwk(sm2.uncompressed(given.signing_key), Suite.SM4_SM2)
+    return {"signing_key": key, "proof": b64u(given.proof)}
+
+
+def test_an_sm2_key_over_http(world: World, citizen: Citizen) -> None:
+    """Goal: enrolled with the key, or added to it; what is no such key is refused by field."""
+    phone, later = Phone(), Phone()
+    body = {**enrol_body(world, phone), "sm2": sm2_body(phone)}
+    assert citizen.post("/v1/me/devices", body, "d1").json["suites"] == [1, 2]
+    enrolled = citizen.post("/v1/me/devices", enrol_body(world, later), "d2")
+    assert enrolled.json["suites"] == [1]
+    path = f"/v1/me/devices/{later.device_id}/sm2-key"
+    asked = {"sm2": sm2_body(later), "proof": later.proof(world.clock, aud=path)}
+    added = citizen.post(path, asked, "s1")
+    assert (added.status_code, added.json) == (200, {**enrolled.json, "suites": [1, 2]})
+    replayed = citizen.post(path, asked, "s1")
+    assert (replayed.json, replayed.headers["Idempotent-Replayed"]) == (added.json, "true")
+    other = replace(later, sm2=Phone().sm2)
+    refused = citizen.post(path, {**asked, "sm2": sm2_body(other)}, "s2")
+    assert (refused.status_code, refused.json["code"]) == (409, "device_key_exists")
+    forged = {**asked, "sm2": sm2_body(later, device_id=phone.device_id)}
+    refused = citizen.post(path, forged, "s3")
+    assert (refused.status_code, refused.json["code"]) == (401, "proof_invalid")
+    p256 = key_to_jwk(later.signing.public_key())
+    for key in (p256, {**p256, "crv": "SM2"}, {**asked["sm2"]["signing_key"], "crv": "P-256"}):
+        wrong = {**asked, "sm2": {**asked["sm2"], "signing_key": key}}
+        assert citizen.post(path, wrong, "s4").status_code == 422
+    short = {**asked, "sm2": {**asked["sm2"], "proof": b64u(bytes(63))}}
+    assert citizen.post(path, short, "s5").status_code == 422
+    stranger = citizen.post(f"/v1/me/devices/{new_id('dev')}/sm2-key", asked, "s6")
+    assert stranger.status_code == 404
+
+
+def test_a_card_of_the_sm_suite_over_http(world: World, citizen: Citizen) -> None:
+    product = replace(PHONE_CARD, suite=Suite.SM4_SM2)
+    issuer = IssuerProfile(products={"phone_card": product})
+    object.__setattr__(world.cards.issuing, "issuer", issuer)  # the application holds these cards
+    phone = Phone()
+    citizen.post("/v1/me/devices", enrol_body(world, phone), "d1")
+    body = {
+        "token_id": new_id("tok"),
+        "device_id": phone.device_id,
+        "wallet_id": world.wallet_id,
+        "product": "phone_card",
+    }
+    refused = citizen.post("/v1/me/cards", body, "c1")
+    assert (refused.status_code, refused.json["code"]) == (409, "device_key_missing")
+    assert refused.json["suite"] == "sm4_sm2"
+    path = f"/v1/me/devices/{phone.device_id}/sm2-key"
+    asked = {"sm2": sm2_body(phone), "proof": phone.proof(world.clock, aud=path)}
+    citizen.post(path, asked, "s1")
+    card = citizen.post("/v1/me/cards", body, "c2").json
+    assert (card["suite"], card["keys"]["suite"]) == (2, 2)
+    certificate = Certificate.decode(unb64u(card["certificate"]))
+    assert certificate.device_key.point == phone.sm2.public_key
+    assert verify_certificate(certificate, world.keys.public_point(KeyRef.ISSUER_SIGNING_SM2))
 
 
 def test_refusals_are_problem_documents(world: World, citizen: Citizen) -> None:

@@ -11,7 +11,6 @@ from pathlib import Path
 import httpx
 import pytest
 from card_world import VENDOR, World
-from cryptography.hazmat.primitives.asymmetric import ec
 from flask import Flask
 from test_virtual_card_watch import arrives, pdol_at, tap_software
 
@@ -19,8 +18,8 @@ from backend.kernel import ManualClock
 from backend.keys import SoftwareKeys
 from backend.virtual_card import Reason, TokenCloned
 from backend.web import AccessTokens, Caller, CallerKind
-from card_protocol.mobile_card import GpoResponse, compressed_point
-from sdk_mobile import FileStorage, NotReady, Refused, Storage, Wallet
+from card_protocol.mobile_card import GpoResponse
+from sdk_mobile import FileStorage, NotReady, Refused, SandboxPlatform, Storage, Wallet
 from sdk_mobile.models import Account
 from sdk_mobile.state import Session, StateDocument
 
@@ -38,9 +37,7 @@ def make_phone(
     tokens = AccessTokens(keys, clock, 86_400)
     token = tokens.issue(Caller(CallerKind.CITIZEN, world.person_id))
 
-    def attest(point: bytes, nonce: bytes) -> bytes:
-        key = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), point)
-        return VENDOR.attest(compressed_point(key), nonce, world.clock.now())
+    platform = SandboxPlatform(VENDOR.key, clock=lambda: float(world.unix))
 
     def make(name: str, *, is_attested: bool = True) -> Wallet:
         storage = FileStorage(tmp_path / name)
@@ -50,7 +47,7 @@ def make_phone(
             storage,
             http=httpx.Client(transport=httpx.WSGITransport(app=app), base_url="http://127.0.0.1"),
             clock=lambda: float(world.unix),
-            attest=attest if is_attested else None,
+            attester=platform if is_attested else None,
         )
         opened.append((wallet, storage))
         return wallet

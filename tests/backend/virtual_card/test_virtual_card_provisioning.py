@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -16,6 +17,7 @@ from backend.virtual_card import (
     AnswerStepUp,
     AttestationGiven,
     AttestationInvalid,
+    AttestationRequired,
     AttestationUnavailable,
     Attested,
     Card,
@@ -85,6 +87,35 @@ def test_a_city_without_a_judge_takes_no_statement(world: World) -> None:
         world.devices.nonce(world.person_id)
     with pytest.raises(AttestationUnavailable):
         world.enrol(Phone(), attestation=given)
+
+
+def test_a_city_may_insist_on_a_statement(world: World) -> None:
+    assert world.devices.gate is not None
+    world.devices = Devices(world.units, replace(world.devices.gate, is_required=True))
+    phone, bare = Phone(), Phone()
+    with pytest.raises(AttestationRequired):
+        world.enrol(bare)
+    assert world.enrol_attested(phone).facts.attested is Attested.HARDWARE
+    with pytest.raises(DeviceUnknown):
+        world.devices.get(world.person_id, bare.device_id)
+
+
+def test_an_enrolled_device_is_not_judged_again(world: World) -> None:
+    """A phone that lost the answer asks again with a nonce that is too old by then; a city that
+    begins to insist leaves the phones it has."""
+    phone, bare = Phone(), Phone()
+    given = world.attestation(phone)
+    sent = operation()
+    first = world.devices.enrol(world.enrol_command(phone, attestation=given), sent)
+    world.enrol(bare)
+    world.clock.advance(timedelta(minutes=11))
+    late = world.enrol_command(phone, attestation=given)
+    with pytest.raises(AnsweredBefore):
+        world.devices.enrol(late, sent)
+    assert world.devices.enrol(late, operation()) == first
+    assert world.devices.gate is not None
+    world.devices = Devices(world.units, replace(world.devices.gate, is_required=True))
+    assert world.enrol(bare).facts == DeviceFacts()
 
 
 # --- decisions and one-time codes -----------------------------------------------------------------

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 from threading import Barrier
 from typing import Any
 
 from card_world import STAFF, Phone, World, operation
 from sqlalchemy import func, select
+from suites_world import add
 
 from backend.db import Units, Which
 from backend.kernel import DomainError, new_id
@@ -17,6 +19,7 @@ from backend.virtual_card import (
     ApplyEvent,
     Card,
     ConfirmCard,
+    Device,
     EventKind,
     MoveCard,
     RefillKeys,
@@ -201,3 +204,14 @@ def test_taps_of_one_card_at_two_processes_are_all_remembered(world: World) -> N
         assert work.execute(select(func.count()).select_from(tables.tap)).scalar_one() == 16
         (row,) = work.execute(select(tables.watch)).all()
     assert row.atc_highest == 16
+
+
+def test_of_two_sm2_keys_told_at_once_one_is_the_phones(world: World) -> None:
+    for _ in range(ROUNDS):
+        world.person_id = new_id("per")
+        phone = attested(world)
+        phones = [phone, replace(phone, sm2=Phone().sm2)]
+        heard = at_once(*(lambda one=one: add(world, one) for one in phones))
+        (device,) = [one for one in heard if isinstance(one, Device)]
+        assert [one for one in heard if one is not device] == ["device_key_exists"]
+        assert world.devices.get(world.person_id, phone.device_id) == device

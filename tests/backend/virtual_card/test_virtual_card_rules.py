@@ -163,6 +163,7 @@ def test_every_refusal_has_a_code_of_its_own_and_words_in_both_languages() -> No
     assert len({one.code for one in refusals}) == len(refusals) > 25
     data: dict[str, Any] = {"state": "x", "event": "y", "token_id": "z", "reason": "r"}
     data |= {"devices_max": 5, "uses_max": 20, "tries_left": 4, "field": "f", "reasons": ["a"]}
+    data |= {"suite": "sm4_sm2"}
     for one in refusals:
         assert isinstance(one.kind, Kind)
         assert one.title.text("zh") != one.title.text("en")

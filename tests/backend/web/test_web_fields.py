@@ -12,12 +12,16 @@ from hypothesis import strategies as st
 from marshmallow import ValidationError, fields, validate
 from web_world import b64u
 
-from backend.keys import key_to_jwk
-from backend.web import B64u, EcKey, Fen, Moment, StrictInteger, TypeIdField
+from backend.keys import key_to_jwk, point_to_jwk
+from backend.web import B64u, EcKey, Fen, Moment, Sm2Key, StrictInteger, TypeIdField
+from card_protocol import sm2
+from card_protocol.signatures import Suite
 
 KEY = ec.generate_private_key(ec.SECP256R1()).public_key()
 OTHER_CURVE = ec.generate_private_key(ec.SECP384R1()).public_key().public_numbers()
 JWK = key_to_jwk(KEY)
+SM2 = sm2.PrivateKey.generate().public_key
+SM2_JWK = point_to_jwk(sm2.uncompressed(SM2), Suite.SM4_SM2)
 TYPE_ID = "pay_01h455vb4pex5vsknk084sn02q"
 NO_INTEGERS = [
     True,
@@ -50,11 +54,15 @@ TAKEN: list[tuple[fields.Field, Any, Any]] = [
     (TypeIdField("pay"), TYPE_ID, TYPE_ID),
     (EcKey(), JWK, KEY),
     (EcKey(), {**JWK, "kid": "k", "use": "sig"}, KEY),
+    (Sm2Key(), SM2_JWK, SM2),
+    (Sm2Key(), {**SM2_JWK, "kid": "k", "use": "sig"}, SM2),
     (Moment(), "2026-11-23T10:00:00+08:00", datetime(2026, 11, 23, 2, tzinfo=UTC)),
 ]
 
 
-@pytest.mark.parametrize(("field", "value", "result"), TAKEN, ids=lambda one: f"{one!r:.30}")
+@pytest.mark.parametrize(
+    ("field", "value", "result"), TAKEN, ids=lambda one: "point" if one is SM2 else f"{one!r:.30}"
+)
 def test_taken(field: fields.Field, value: Any, result: Any) -> None:
     assert field.deserialize(value) == result
 
@@ -86,6 +94,24 @@ REFUSED: list[tuple[fields.Field, Any]] = [
             [],
             {},
             True,
+        )
+    ),
+    *(
+        (Sm2Key(), value)
+        for value in (
+            None,
+            "key",
+            [],
+            JWK,
+            {**JWK, "crv": "SM2"},  # not on this curve
+            {**SM2_JWK, "crv": "P-256"},
+            {**SM2_JWK, "crv": "sm2p256v1"},
+            {**SM2_JWK, "kty": "OKP"},
+            {**SM2_JWK, "x": SM2_JWK["y"]},
+            {**SM2_JWK, "y": SM2_JWK["y"][:-1]},
+            {**SM2_JWK, "y": SM2_JWK["y"] + "="},
+            {**SM2_JWK, "y": 5},
+            {**SM2_JWK, "y": None},
         )
     ),
     *(
@@ -153,5 +179,6 @@ def test_what_goes_out() -> None:
     moment = datetime(2026, 11, 23, 2, 0, 0, 123456, tzinfo=UTC)
     assert Moment()._serialize(moment, "", None) == "2026-11-23T02:00:00.123+00:00"
     assert EcKey()._serialize(KEY, "", None) == JWK
-    for field in (Moment(), EcKey(), B64u()):
+    assert Sm2Key()._serialize(SM2, "", None) == SM2_JWK
+    for field in (Moment(), EcKey(), Sm2Key(), B64u()):
         assert field._serialize(None, "", None) is None

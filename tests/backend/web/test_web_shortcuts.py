@@ -16,11 +16,14 @@ from marshmallow import Schema, ValidationError, fields, post_dump, pre_load, va
 from marshmallow.validate import Equal, Length, OneOf, Range, Regexp
 
 import backend.app  # noqa: F401 - brings every shape of both networks along
-from backend.keys import key_to_jwk
-from backend.web import B64u, EcKey, EmptyShape, Fen, Moment, Shape, TypeIdField
+from backend.keys import key_to_jwk, point_to_jwk
+from backend.web import B64u, EcKey, EmptyShape, Fen, Moment, Shape, Sm2Key, TypeIdField
 from backend.web.shortcuts import DOUBT, shortcut_dump, shortcut_load
+from card_protocol import sm2
+from card_protocol.signatures import Suite
 
 JWK = key_to_jwk(ec.generate_private_key(ec.SECP256R1()).public_key())
+SM2_JWK = point_to_jwk(sm2.uncompressed(sm2.PrivateKey.generate().public_key), Suite.SM4_SM2)
 NOW = datetime(2026, 11, 23, 2, 0, 0, 123456, tzinfo=UTC)
 JUNK = st.sampled_from(
     [None, True, False, 0, -1, 1.0, 1.5, 2**31, 2**64, "", "x", "５", "x" * 600, [], {}, [[]], b"x"]
@@ -83,6 +86,8 @@ def _fitting(one: fields.Field[Any]) -> st.SearchStrategy[Any]:  # noqa: C901, P
             return _number(one)
         case EcKey():
             return st.just(JWK)
+        case Sm2Key():
+            return st.just(SM2_JWK)
         case Moment():
             return st.just("2026-11-23T10:00:00+08:00")
         case fields.Date():
@@ -148,7 +153,7 @@ def _sayable(one: fields.Field[Any]) -> st.SearchStrategy[Any]:
         return said(one.schema) | st.none()
     if isinstance(one, fields.List):
         return st.lists(_sayable(one.inner), max_size=2)
-    if isinstance(one, EcKey):
+    if isinstance(one, EcKey | Sm2Key):
         return st.none()
     return VALUES
 
