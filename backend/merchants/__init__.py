@@ -16,11 +16,13 @@ from backend.merchants.errors import (
     NumberTaken,
     ShopUnknown,
     TerminalNotActive,
+    TerminalProfileUnknown,
     TerminalTransitionRefused,
     TerminalUnknown,
 )
 from backend.merchants.logins import AccessGranted, Logins
 from backend.merchants.model import (
+    SHOP,
     Acceptance,
     AcceptedApplication,
     Activated,
@@ -31,7 +33,13 @@ from backend.merchants.model import (
     Shop,
     TerminalFacts,
 )
-from backend.merchants.profiles import TerminalProfile, TerminalProfiles
+from backend.merchants.profiles import (
+    ChooseProfile,
+    ChosenProfile,
+    SignedProfile,
+    TerminalProfile,
+    TerminalProfiles,
+)
 from backend.merchants.service import (
     AddClient,
     AddMerchant,
@@ -43,6 +51,7 @@ from backend.merchants.service import (
 from backend.merchants.states import Event, State
 
 __all__ = [
+    "SHOP",
     "Acceptance",
     "AcceptedApplication",
     "AccessGranted",
@@ -58,6 +67,8 @@ __all__ = [
     "AddTerminal",
     "AssertionInvalid",
     "ChangeClient",
+    "ChooseProfile",
+    "ChosenProfile",
     "Client",
     "ClientKind",
     "ClientUnknown",
@@ -78,10 +89,12 @@ __all__ = [
     "Ordered",
     "Shop",
     "ShopUnknown",
+    "SignedProfile",
     "State",
     "TerminalFacts",
     "TerminalNotActive",
     "TerminalProfile",
+    "TerminalProfileUnknown",
     "TerminalProfiles",
     "TerminalTransitionRefused",
     "TerminalUnknown",

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 from sqlalchemy import Row, select, update
 
 from backend.db import Units, Which, Work
-from backend.keys import Keys, key_thumbprint
+from backend.keys import KeyRef, Keys, key_thumbprint
 from backend.merchants import tables
 from backend.merchants.errors import (
     ActivationCodeExpired,
@@ -53,7 +53,9 @@ class Activations:
                 _let_in(work, row, code, command, thumbprint)
             elif code.used_by != thumbprint:
                 raise ActivationCodeUsed
-            return _activated(work, code.client_id)
+            activated = _activated(work, code.client_id)
+        pinned = self.keys.public_keys(KeyRef.TERMINAL_PROFILE)
+        return replace(activated, profile_keys=tuple(pinned.values()))
 
 
 def _let_in(

@@ -14,7 +14,12 @@ from backend.merchants.activation import Activate, Activations
 from backend.merchants.codes import MadeCode, MakeCode, MerchantCodeRead, MerchantCodes
 from backend.merchants.logins import AccessGranted, Logins
 from backend.merchants.model import Activated, Client, Merchant, Ordered, Shop
-from backend.merchants.profiles import TerminalProfile, TerminalProfiles
+from backend.merchants.profiles import (
+    ChooseProfile,
+    ChosenProfile,
+    TerminalProfile,
+    TerminalProfiles,
+)
 from backend.merchants.service import (
     AddClient,
     AddMerchant,
@@ -23,7 +28,17 @@ from backend.merchants.service import (
     ChangeClient,
     Merchants,
 )
-from backend.web import CallerKind, EmptyShape, access, caller, command, refuses, service
+from backend.web import (
+    CallerKind,
+    EmptyShape,
+    Tagged,
+    access,
+    caller,
+    command,
+    conditional,
+    refuses,
+    service,
+)
 
 SCOPE = "merchants.write"
 Body = Mapping[str, Any]
@@ -60,10 +75,21 @@ class TokenResource(MethodView):
 class ProfileResource(MethodView):
     @access(CallerKind.TERMINAL)
     @blueprint.response(200, schemas.TerminalProfileShape)
-    @refuses(errors.TerminalUnknown, errors.TerminalNotActive)
+    @refuses(errors.TerminalUnknown, errors.TerminalNotActive, errors.TerminalProfileUnknown)
     def get(self) -> TerminalProfile:
         """What this terminal accepts."""
         return service(TerminalProfiles).get_profile(caller().id)
+
+
+@blueprint.route("/v1/terminal/profile/signed")
+class SignedProfileResource(MethodView):
+    @access(CallerKind.TERMINAL)
+    @conditional(blueprint, schemas.SignedProfileShape)
+    @refuses(errors.TerminalUnknown, errors.TerminalNotActive, errors.TerminalProfileUnknown)
+    def get(self) -> Tagged:
+        """What this terminal accepts, signed, to be kept for when there is no network."""
+        signed = service(TerminalProfiles).get_signed(caller().id)
+        return Tagged(signed, signed.tag)
 
 
 @blueprint.route("/v1/terminal/codes")
@@ -156,6 +182,22 @@ class ActivationCodesResource(MethodView):
     def post(self, body: Body, client_id: str) -> Ordered:
         """Issue a new activation code; unused earlier ones end."""
         return service(Merchants).issue_activation_code(client_id)
+
+
+@internal_blueprint.route("/v1/ops/terminals/<string:terminal_id>/profile")
+class ChosenProfileResource(MethodView):
+    @access(CallerKind.STAFF, SCOPE)
+    @command(
+        internal_blueprint,
+        body=schemas.ChooseProfileShape,
+        answer=schemas.ChosenProfileShape,
+        status=200,
+    )
+    @refuses(errors.TerminalUnknown, errors.TerminalProfileUnknown)
+    def post(self, body: Body, operation: Operation, terminal_id: str) -> ChosenProfile:
+        """Choose what a terminal is for; it hears with its next profile."""
+        choose = ChooseProfile(terminal_id, **body)
+        return service(TerminalProfiles).choose(choose, operation)
 
 
 @internal_blueprint.route("/v1/ops/clients/<string:client_id>/changes")

@@ -23,6 +23,15 @@ class TerminalUnknown(DomainError):
     detail = Words(zh="终端或接入方编号不存在。", en="There is no terminal or client with this id.")
 
 
+class TerminalProfileUnknown(DomainError):
+    kind, code = Kind.CONFLICT, "terminal_profile_unknown"
+    title = Words(zh="没有此终端配置", en="No such terminal profile")
+    detail = Words(
+        zh="终端配置 {profile} 不存在，请联系运营方。",
+        en="The city has no terminal profile {profile}; speak to the operator.",
+    )
+
+
 class NumberTaken(DomainError):
     kind, code = Kind.CONFLICT, "number_taken"
     title = Words(zh="编号已被占用", en="Number taken")

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import Enum
 
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
+
 from backend.merchants.states import State
+from card_protocol.terminal_profile import ProfileTerms
 
 MERCHANT_NUMBER_CHARACTERS = 15
 SHOP_NUMBER_DIGITS = 8
 TERMINAL_NUMBER_CHARACTERS = 8
+
+SHOP = "shop"  # the kind of a terminal for which nobody chose another
 
 CODE_ALPHABET = "23456789ABCDEFGHJKMNPQRSTVWXYZ"  # without 0 O 1 I L U: read aloud and typed
 CODE_CHARACTERS = 8
@@ -101,6 +106,7 @@ class Activated:
     shop_name: str | None
     terminal_number: str | None
     merchant_number: str
+    profile_keys: tuple[EllipticCurvePublicKey, ...] = ()  # a terminal pins them
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,8 +127,8 @@ class Acceptance:
     """What every terminal of the city accepts: configuration."""
 
     applications: tuple[AcceptedApplication, ...]
-    profile_version: int = 1
     online_timeout_seconds: int = 10
+    profiles: Mapping[str, ProfileTerms] = field(default_factory=lambda: {SHOP: ProfileTerms()})
 
 
 def code_text(characters: str) -> str:

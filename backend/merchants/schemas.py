@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from marshmallow import EXCLUDE, fields, validate
 
+from backend.keys import point_to_jwk, public_jwk
 from backend.merchants.states import Event
 from backend.web import EcKey, Fen, Moment, Shape, TypeIdField
 
@@ -116,6 +117,14 @@ class ActivatedShape(Shape):
     shop_name = fields.String(allow_none=True)
     terminal_number = fields.String(allow_none=True)
     merchant_number = fields.String()
+    profile_keys = fields.Function(
+        lambda one: [public_jwk(key) for key in one.profile_keys],
+        metadata={
+            "type": "array",
+            "items": {"type": "object"},
+            "description": "JWKs that sign this terminal's profile and the deny list: keep them",
+        },
+    )
 
 
 class TokenRequestShape(Shape):
@@ -146,8 +155,15 @@ class ApplicationShape(Shape):
 
 
 class IssuerKeyShape(Shape):
+    suite = fields.Function(
+        lambda one: int(one.suite),
+        metadata={"type": "integer", "description": "1: ES256; 2: SM2; with index it names a key"},
+    )
     index = fields.Integer()
-    public_key = EcKey()
+    public_key = fields.Function(
+        lambda one: point_to_jwk(one.point, one.suite),
+        metadata={"type": "object", "description": "JWK EC, crv P-256, or SM2 in suite 2"},
+    )
 
 
 class TerminalProfileShape(Shape):
@@ -161,6 +177,47 @@ class TerminalProfileShape(Shape):
     applications = fields.List(fields.Nested(ApplicationShape))
     issuer_keys = fields.List(fields.Nested(IssuerKeyShape))
     online_timeout_seconds = fields.Integer()
+    profile_code = fields.String(metadata={"example": "shop"})
+    deny_list_version = fields.Integer(metadata={"description": "when this was asked for"})
+    terms = fields.Function(
+        lambda one: one.terms.to_document(),
+        metadata={
+            "type": "object",
+            "description": "mode, fare, offline limits, what is taken when the profile is too old",
+        },
+    )
+    ride_codes = fields.Function(
+        lambda one: one.ride_codes.to_document() if one.ride_codes else None,
+        metadata={"type": ["object", "null"], "description": "whose ride codes are genuine"},
+    )
+
+
+class SignedProfileShape(Shape):
+    document = fields.String(
+        metadata={
+            "description": "JWS, ES256, typ city-terminal-profile+jwt: sub, iat, exp, profile"
+        }
+    )
+    keys = fields.Function(
+        lambda one: [public_jwk(key) for key in one.keys],
+        metadata={
+            "type": "array",
+            "items": {"type": "object"},
+            "description": "JWKs, for a terminal that has not pinned any yet",
+        },
+    )
+
+
+class ChooseProfileShape(Shape):
+    profile = fields.String(
+        required=True,
+        validate=validate.Regexp(r"[a-z0-9-]{1,32}\Z"),
+        metadata={"example": "bus", "description": "a code of [[terminal_profiles]] of the city"},
+    )
+
+
+class ChosenProfileShape(ChooseProfileShape):
+    terminal_id = TypeIdField("trm")
 
 
 class MakeCodeShape(Shape):

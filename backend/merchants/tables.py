@@ -101,6 +101,18 @@ activation_code = Table(
     info=REFERENCE,
 )
 
+profile = Table(  # what a terminal is told: which kind was chosen, and how often it changed
+    "terminal_profile",
+    business_metadata,
+    Column("client_id", String(64), ForeignKey("merchant_client.client_id"), primary_key=True),
+    Column("profile_code", String(32), nullable=False),
+    Column("version", Integer, nullable=False),  # 0: not yet asked for
+    Column("digest", String(64)),  # SHA-256 of what the version says
+    Column("changed_at", Utc, nullable=False),
+    CheckConstraint("(version > 0) = (digest IS NOT NULL)", name="version_has_digest"),
+    info=REFERENCE,
+)
+
 assertion = Table(
     "client_assertion",
     business_metadata,

@@ -75,7 +75,13 @@ def staff() -> Staff:
 def internal_app(world: World, databases: Databases, keys: SoftwareKeys, staff: Staff) -> Flask:
     return make_app(
         Network(
-            "internal", "test", (internal_blueprint,), staff, keys, databases, (world.merchants,)
+            "internal",
+            "test",
+            (internal_blueprint,),
+            staff,
+            keys,
+            databases,
+            (world.merchants, world.profiles),
         )
     )
 

@@ -59,7 +59,10 @@ def test_from_order_to_profile(world: World, public_app: Flask, internal_app: Fl
     }
     activated = api.post("/v1/activations", json=activation)
     assert activated.status_code == 201
-    assert activated.json == {
+    whoami = activated.json
+    (pinned,) = whoami.pop("profile_keys")
+    assert (pinned["kty"], pinned["crv"], pinned["alg"]) == ("EC", "P-256", "ES256")
+    assert whoami == {
         "client_id": terminal_id,
         "kind": "terminal",
         "merchant_id": merchant_id,
@@ -84,8 +87,9 @@ def test_from_order_to_profile(world: World, public_app: Flask, internal_app: Fl
     assert profile.json["applications"] == [
         {"aid": "F0434954594341524401", "label": "CITY CARD", "priority": 1}
     ]
-    (issuer,) = profile.json["issuer_keys"]
-    assert (issuer["index"], issuer["public_key"]["crv"]) == (1, "P-256")
+    told = profile.json["issuer_keys"]
+    names = [(one["suite"], one["index"], one["public_key"]["crv"]) for one in told]
+    assert names == [(1, 1, "P-256"), (2, 1, "SM2")]
 
 
 def test_a_code_made_by_a_till_is_read_by_a_citizen(
