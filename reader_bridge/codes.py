@@ -16,6 +16,7 @@ from reader_bridge.faults import CodeFault, Text
 
 PICTURE_BYTES_MAX: Final = 8 * 1024 * 1024
 PICTURE_PIXELS_MAX: Final = 24_000_000
+CODES_MAX: Final = 16  # in one picture; more is a poster
 LINE_CHARACTERS_MAX: Final = 64
 _FORMATS: Final = zxingcpp.BarcodeFormats(
     [zxingcpp.BarcodeFormat.QRCode, zxingcpp.BarcodeFormat.Code128]
@@ -72,10 +73,19 @@ def read_picture(picture: bytes) -> str:
 
 def decode_picture(picture: bytes) -> Sequence[str]:
     """The text of every QR and Code 128 in a picture of bounded size. Raises CodeFault."""
+    return [barcode.text for barcode in _barcodes(picture)]
+
+
+def decode_picture_bytes(picture: bytes) -> Sequence[bytes]:
+    """The same as bytes: a ride code is no text."""
+    return [bytes(barcode.bytes) for barcode in _barcodes(picture)]
+
+
+def _barcodes(picture: bytes) -> Sequence[zxingcpp.Barcode]:
     if len(picture) > PICTURE_BYTES_MAX:
         raise CodeFault("picture_too_large")
-    image = _open(picture)
-    return [barcode.text for barcode in zxingcpp.read_barcodes(image, formats=_FORMATS)]
+    found = zxingcpp.read_barcodes(_open(picture), formats=_FORMATS)
+    return list(found)[:CODES_MAX]
 
 
 def foreign_issuer(digits: str) -> Text:

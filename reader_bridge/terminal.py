@@ -33,7 +33,7 @@ from reader_bridge.exchange import Exchange
 from reader_bridge.faults import CardFault, CodeFault, Language, ReaderFault, TerminalFault
 from reader_bridge.journal import Draft, Entry, EntryKind, EntryState, Journal
 from reader_bridge.kernels import mobile_card
-from reader_bridge.profile import Profile, profile_of
+from reader_bridge.profile import Profile, ProfileKeeper, profile_of
 from reader_bridge.readers.port import Reader
 from reader_bridge.receipt import (
     Heading,
@@ -101,7 +101,10 @@ class Terminal:
         if answer.get("kind") != "terminal":
             raise TerminalFault("wrong_kind", kind=str(answer.get("kind"))[:20])
         try:
-            save_identity(folder, identity_of(answer, url=url))
+            identity = identity_of(answer, url=url)
+            if answer.get("profile_keys"):  # an older backend names none: the first fetch pins
+                ProfileKeeper(folder, identity.client_id, client.get).pin(answer["profile_keys"])
+            save_identity(folder, identity)
         except (KeyError, TypeError):
             raise Unreachable("answer_not_understood", sent=True) from None
         return cls.open(folder, language=language, clock=clock)

@@ -2,27 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from card_protocol import tlv
-from card_protocol.apdu import ResponseApdu
-from card_protocol.commands import GetProcessingOptions, ReadRecord, Select
+from card_protocol.commands import GetProcessingOptions, ReadRecord
 from card_protocol.errors import MalformedBytes
-from card_protocol.fci import (
-    TAG_AID,
-    TAG_DISCRETIONARY,
-    TAG_ENTRY,
-    TAG_FCI,
-    TAG_NAME,
-    TAG_PRIORITY,
-    TAG_PROPRIETARY,
-    parse_pdol,
-)
+from card_protocol.fci import TAG_FCI, TAG_PROPRIETARY, parse_pdol
 from card_protocol.mobile_card import (
-    EPURSE_AID,
-    PPSE_NAME,
     TAG_AMOUNT,
     TAG_CURRENCY,
     TAG_DATE,
@@ -34,16 +22,15 @@ from card_protocol.mobile_card import (
     TAG_UNPREDICTABLE_NUMBER,
     Certificate,
     GpoResponse,
+    Suite,
     TransactionData,
     is_signed_by_device,
     verify_certificate,
 )
-from card_protocol.status import StatusWord
 from reader_bridge.exchange import Exchange, require_done
 from reader_bridge.faults import CardFault
+from reader_bridge.kernels.selection import AcceptedApplication, Kernel, Selected, select
 
-DIRECTORY_ENTRIES_MAX: Final = 16
-SELECTIONS_MAX: Final = 4
 RECORDS_MAX: Final = 4
 
 _NUMERIC_TAGS: Final = frozenset(
@@ -51,13 +38,8 @@ _NUMERIC_TAGS: Final = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class AcceptedApplication:
-    """One application that the terminal's profile accepts; the lowest priority goes first."""
-
-    aid: bytes
-    label: str
-    priority: int
+IssuerKeys = Mapping[tuple[Suite, int], bytes]
+"""(suite, index) -> SEC1 point on the suite's curve: an index alone names nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,34 +52,38 @@ class TapProof:
     application: AcceptedApplication
 
 
-def supports(application: AcceptedApplication) -> bool:
-    """True for what this kernel can speak. A city may give its mobile card another AID; the
-    e-purse needs a kernel with a SAM."""
-    return application.aid != EPURSE_AID
-
-
 def tap(
     exchange: Exchange,
     transaction: TransactionData,
     accepted: Sequence[AcceptedApplication],
-    issuer_keys: Mapping[int, bytes],
+    issuer_keys: IssuerKeys,
 ) -> TapProof:
     """One tap: directory, selection, GPO, certificate, checks that need no network.
 
-    `issuer_keys` are SEC1 points by index; a certificate of an index that is not there is left
-    for the issuer to judge. Times come from `transaction` only through the issuer: validity is
+    A certificate whose suite and index are not among `issuer_keys` is left for the issuer to
+    judge. Times come from `transaction` only through the issuer: validity is
     checked by `require_valid_at`. Raises CardFault or ReaderFault; costs the card at most one ATC.
     """
+    spoken = [item for item in accepted if item.kernel is Kernel.MOBILE_CARD]
+    return tap_selected(exchange, transaction, select(exchange, spoken), issuer_keys)
+
+
+def tap_selected(
+    exchange: Exchange,
+    transaction: TransactionData,
+    selected: Selected,
+    issuer_keys: IssuerKeys,
+) -> TapProof:
+    """The same for an application that was selected already."""
     try:
-        application, fci = _select(exchange, _candidates(exchange, accepted))
-        pdol_data = _requested_data(fci, transaction)
+        pdol_data = _requested_data(selected.fci, transaction)
         body = _processing_options(exchange, pdol_data)
         response = GpoResponse.decode(body)
         certificate = _certificate(exchange, response.afl)
         _check(pdol_data, response, certificate, issuer_keys)
     except MalformedBytes:
         raise CardFault("card_answer_malformed") from None
-    return TapProof(pdol_data, body, certificate, application)
+    return TapProof(pdol_data, body, certificate, selected.application)
 
 
 def require_valid_at(certificate: Certificate, unix_seconds: int) -> None:
@@ -123,57 +109,6 @@ def build_pdol_data(pdol: bytes, values: Mapping[int, bytes]) -> bytes:
         else:
             data += value[:length].ljust(length, b"\0")
     return data
-
-
-def _candidates(
-    exchange: Exchange, accepted: Sequence[AcceptedApplication]
-) -> tuple[AcceptedApplication, ...]:
-    """What both sides know: by the terminal's priority, then the card's, then its order."""
-    answer = exchange.send("select_directory", Select(PPSE_NAME).to_apdu())
-    if answer.sw in {
-        StatusWord.FILE_NOT_FOUND,
-        StatusWord.INS_NOT_SUPPORTED,
-        StatusWord.CLA_NOT_SUPPORTED,
-    }:
-        raise CardFault("card_foreign")
-    directory = tlv.get(require_done(answer), (TAG_FCI, TAG_PROPRIETARY, TAG_DISCRETIONARY))
-    by_aid = {application.aid: application for application in accepted if supports(application)}
-    found: list[tuple[int, int, AcceptedApplication]] = []
-    for entry in tlv.parse(directory)[:DIRECTORY_ENTRIES_MAX]:
-        aid = tlv.find(entry.value, (TAG_AID,)) if entry.tag == TAG_ENTRY else None
-        if aid is not None and aid in by_aid:
-            wish = tlv.find(entry.value, (TAG_PRIORITY,)) or b"\0"
-            # EMV Book 1, 12.2.3: the low nibble; 0 is "no wish" and goes last
-            rank = wish[0] & 0x0F or 16
-            application = by_aid[aid]
-            found.append((application.priority, rank, application))
-    if not found:
-        raise CardFault("application_missing")
-    found.sort(key=lambda item: item[:2])
-    return tuple(dict.fromkeys(application for _, _, application in found))
-
-
-def _select(
-    exchange: Exchange, candidates: Iterable[AcceptedApplication]
-) -> tuple[AcceptedApplication, bytes]:
-    """The first candidate that opens, with its FCI. Raises CardFault when none does."""
-    fault = CardFault("application_missing")
-    for application in tuple(candidates)[:SELECTIONS_MAX]:
-        answer = exchange.send("select_application", Select(application.aid).to_apdu())
-        if answer.sw == StatusWord.OK:
-            if tlv.find(answer.data, (TAG_FCI, TAG_NAME)) != application.aid:
-                raise CardFault("card_answer_malformed")
-            return application, answer.data
-        fault = _selection_fault(answer)
-    raise fault
-
-
-def _selection_fault(answer: ResponseApdu) -> CardFault:
-    if answer.sw in {StatusWord.WARNING_BLOCKED, StatusWord.FUNCTION_NOT_SUPPORTED}:
-        return CardFault("application_blocked")
-    if answer.sw == StatusWord.FILE_NOT_FOUND:
-        return CardFault("application_missing")
-    return CardFault("card_declined", status=f"{answer.sw:04X}")
 
 
 def _requested_data(fci: bytes, transaction: TransactionData) -> bytes:
@@ -227,12 +162,12 @@ def _check(
     pdol_data: bytes,
     response: GpoResponse,
     certificate: Certificate,
-    issuer_keys: Mapping[int, bytes],
+    issuer_keys: IssuerKeys,
 ) -> None:
     """Raises CardFault for a card that did not make this answer, or that nobody vouched for."""
     if certificate.token_number != response.token_number:
         raise CardFault("certificate_of_another_card")
-    issuer_key = issuer_keys.get(certificate.issuer_key_index)
+    issuer_key = issuer_keys.get((certificate.suite, certificate.issuer_key_index))
     if issuer_key is not None and not verify_certificate(certificate, issuer_key):
         raise CardFault("certificate_not_genuine")
     if response.iad.suite is not certificate.suite:

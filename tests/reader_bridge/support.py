@@ -82,8 +82,8 @@ class CardKit:
         default_factory=lambda: ec.generate_private_key(ec.SECP256R1())
     )
 
-    def issuer_keys(self) -> dict[int, bytes]:
-        return {1: point_of(jwk_of(self.issuer.public_key()))}
+    def issuer_keys(self) -> dict[tuple[Suite, int], bytes]:
+        return {(Suite.AES_ES256, 1): point_of(jwk_of(self.issuer.public_key()))}
 
     def certificate(self, **changes: Any) -> Certificate:
         certificate = Certificate(
@@ -174,6 +174,7 @@ class FakeBackend:
         self.terminal_key: dict[str, str] | None = None
         self.expires_in = 300
         self.kind = "terminal"
+        self.activation_extra: dict[str, Any] = {}
         self.lock = threading.Lock()
         self.server = QuietServer(_handler(self))
         self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
@@ -259,6 +260,7 @@ class FakeBackend:
             "shop_id": "shp_1",
             "shop_name": "一号店",
             "terminal_number": TERMINAL_NUMBER,
+            **self.activation_extra,
         }
 
     def _login(self, form: dict[str, list[str]]) -> tuple[int, Any]:

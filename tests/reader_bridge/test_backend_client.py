@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from card_protocol.signatures import Suite
 from reader_bridge.backend_client import ATTEMPTS_MAX, BackendClient, Refused, Unreachable
 from reader_bridge.client_key import (
     IDENTITY_FILE,
@@ -17,7 +18,7 @@ from reader_bridge.client_key import (
 from reader_bridge.faults import TerminalFault
 from reader_bridge.profile import profile_of
 from reader_bridge.terminal import Terminal
-from tests.reader_bridge.support import ACTIVATION_CODE
+from tests.reader_bridge.support import ACTIVATION_CODE, unb64
 
 CODES = "/v1/terminal/codes"
 BODY = json.dumps({"bill_number": "B1", "amount_fen": 1}).encode()
@@ -151,12 +152,28 @@ def test_state_that_others_may_read_or_that_is_damaged(terminal, folder, name):
 
 
 P256 = {"kty": "EC", "crv": "P-256"}
+WHOLE = {**P256, "x": "A" * 43, "y": "B" * 42 + "A"}
 BAD_PROFILES = {
     "aid": {"applications": [{"aid": "XX", "label": "a", "priority": 1}]},
     "applications": {"applications": None},
     "half a key": {"issuer_keys": [{"index": 1, "public_key": {**P256, "x": "AA"}}]},
     "short key": {"issuer_keys": [{"index": 1, "public_key": {**P256, "x": "AA", "y": "AA"}}]},
     "curve": {"issuer_keys": [{"index": 1, "public_key": {"kty": "OKP"}}]},
+    "SM2 said, P-256 given": {"issuer_keys": [{"index": 1, "suite": 2, "public_key": WHOLE}]},
+    "SM2 given, ES256 said": {
+        "issuer_keys": [{"index": 1, "suite": 1, "public_key": {**WHOLE, "crv": "SM2"}}]
+    },
+    "SM2 given, nothing said": {
+        "issuer_keys": [{"index": 1, "public_key": {**WHOLE, "crv": "SM2"}}]
+    },
+    "suite by name": {"issuer_keys": [{"index": 1, "suite": "2", "public_key": WHOLE}]},
+    "suite true": {"issuer_keys": [{"index": 1, "suite": True, "public_key": WHOLE}]},
+    "two keys of one name": {
+        "issuer_keys": [
+            {"index": 1, "public_key": WHOLE},
+            {"index": 1, "suite": 1, "public_key": {**WHOLE, "y": WHOLE["x"]}},
+        ]
+    },
     "currency": {"currency": 840},
     "no time": {"online_timeout_seconds": 0},
     "all day": {"online_timeout_seconds": 86_400},
@@ -171,6 +188,19 @@ def test_a_profile_that_is_none(backend, terminal, change):
     terminal._profile = None
     with pytest.raises(Unreachable, match="answer_not_understood"):
         terminal.profile()
+
+
+def test_issuer_keys_are_named_by_suite_and_index(backend):
+    """Goal: a document of before means ES256; a suite nobody knows yet stops no terminal."""
+    keys = [
+        {"index": 1, "public_key": WHOLE},
+        {"index": 1, "suite": 2, "public_key": {**WHOLE, "crv": "SM2"}},
+        {"index": 2, "suite": 1, "public_key": WHOLE},
+        {"index": 1, "suite": 3, "public_key": {"kty": "AKP", "alg": "ML-DSA-44", "pub": "AA"}},
+    ]
+    told = profile_of({**backend.profile(), "issuer_keys": keys}).issuer_keys
+    assert set(told) == {(Suite.AES_ES256, 1), (Suite.SM4_SM2, 1), (Suite.AES_ES256, 2)}
+    assert set(told.values()) == {b"\x04" + unb64(WHOLE["x"]) + unb64(WHOLE["y"])}
 
 
 def test_the_profile_is_fetched_again_after_ten_minutes(terminal, backend, test_time):

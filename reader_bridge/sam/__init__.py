@@ -1,0 +1,1 @@
+"""The terminal's own secure module (PSAM): purchase keys never leave it."""
