@@ -17,23 +17,28 @@ from backend import (
     portal,
     staff,
     terms,
+    transit,
     virtual_card,
     wallet,
 )
+from backend.cards import PurseMacs, Purses
+from backend.cards import api as cards_api
 from backend.config import Config
-from backend.db import Databases, OutboxWorker, Units, Which, open_databases
+from backend.db import Databases, OutboxWorker, Units, open_databases
 from backend.db.migrate import upgrade
 from backend.db.outbox import Consumer
 from backend.identity import api as identity_api
 from backend.kernel import Clock, SystemClock
 from backend.keys import KeyRef, NamedKeys
-from backend.keys.opening import open_keys
-from backend.keys.process import keep_memory_private
 from backend.merchants import api as merchants_api
+from backend.opening import VarDamaged, is_bare, open_keystore
 from backend.payments import api as payments_api
 from backend.payments.moves import HOLD_EXPIRES
+from backend.payments.offline import api as offline_api
+from backend.payments.purses import api as purses_api
 from backend.portal import api as portal_api
 from backend.staff import api as staff_api
+from backend.transit import api as transit_api
 from backend.virtual_card import api as virtual_card_api
 from backend.virtual_card import codes as card_codes
 from backend.virtual_card.codes import api as codes_api
@@ -54,12 +59,9 @@ from backend.wallet.topups.service import REQUESTED as TOPUP_REQUESTED
 from backend.web.access import Authenticator
 from backend.web.application import BearerAuthenticator, Network, make_app
 from backend.web.tokens import AccessTokens
+from card_protocol.deny_list import DenyKind
 
 TITLES = {"public": "公共网络 public network", "internal": "内部网络 internal network"}
-
-
-class VarDamaged(Exception):
-    """Part of what must lie together under var/ is missing: refuse to start, touch nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +103,15 @@ class Parts:
     devices: virtual_card.Devices
     cards: virtual_card.Cards
     codes: card_codes.Codes
+    deny_lists: transit.DenyLists
     sales: payments.Payments
     statements: payments.Statements
+    purses: Purses
+    offline_sales: payments.OfflineSales
+    oddities: payments.Oddities
+    loads: payments.Loads
+    purse_books: payments.PurseBooks
+    purse_cases: payments.PurseCases
     worker: OutboxWorker
     pages: portal.Portal
 
@@ -115,17 +124,18 @@ class Parts:
 def open_parts(config: Config, *, make: bool = False, clock: Clock | None = None) -> Parts:
     """Open keys and databases and join the parts. With `make`, a bare var/ is filled first.
 
-    Raises VarDamaged, KeystoreDamaged, DatabaseDamaged.
+    Raises ConfigInvalid, VarDamaged, KeystoreDamaged, DatabaseDamaged.
     """
+    terms.check(config, JUDGES)
     clock = clock or SystemClock()
-    is_bare = _is_bare(config)
-    if is_bare and not make:
+    bare = is_bare(config)
+    if bare and not make:
         raise VarDamaged(f"{config.var} holds nothing yet: run `python -m backend migrate` first")
     databases = open_databases(config.database_urls)
     config.var.mkdir(parents=True, exist_ok=True)
     try:
-        databases.check(missing_ok=is_bare)  # first: nothing is written to a damaged one
-        keys = _open_keys(config, databases, clock, make=is_bare)
+        databases.check(missing_ok=bare)  # first: nothing is written to a damaged one
+        keys = open_keystore(config, databases, clock, make=bare)
         if make:
             upgrade(databases)
     except BaseException:
@@ -145,7 +155,11 @@ def create_public_app(parts: Parts) -> Flask:
         virtual_card_api.blueprint,
         codes_api.blueprint,
         merchants_api.blueprint,
+        transit_api.blueprint,
         payments_api.blueprint,
+        offline_api.blueprint,
+        purses_api.blueprint,
+        cards_api.blueprint,
     )
     app = _make(parts, "public", blueprints, BearerAuthenticator(parts.tokens))
     app.register_blueprint(portal_api.blueprint)
@@ -161,9 +175,13 @@ def create_internal_app(parts: Parts) -> Flask:
         life_api.internal_blueprint,
         topups_api.internal_blueprint,
         merchants_api.internal_blueprint,
+        transit_api.internal_blueprint,
         codes_api.internal_blueprint,
         identity_api.internal_blueprint,
         virtual_card_api.internal_blueprint,
+        cards_api.internal_blueprint,
+        offline_api.internal_blueprint,
+        purses_api.internal_blueprint,
     )
     authenticator = staff.StaffAuthenticator(parts.staff_accounts, cookie)
     app = _make(parts, "internal", blueprints, authenticator, cookie)
@@ -196,33 +214,6 @@ def _cookie(parts: Parts) -> staff.StaffCookie:
     return staff.StaffCookie(secure=bool(parts.config.city.get("internal_https", False)))
 
 
-def _is_bare(config: Config) -> bool:
-    """Whether nothing was made here yet. Raises VarDamaged when only a part is left.
-
-    Keys and SQLite databases were made together: all of them are there, or none is.
-    """
-    urls = config.database_urls.values()
-    databases = [config.path_of(url) for url in urls if url.startswith("sqlite")]
-    missing = [path for path in (*config.key_files, *databases) if not path.exists()]
-    if missing and len(missing) < 2 + len(databases):
-        raise VarDamaged(
-            f"{', '.join(str(path) for path in missing)} missing beside what is left in "
-            f"{config.var}: restore it from a backup, or remove the whole folder to begin anew"
-        )
-    return bool(missing)
-
-
-def _open_keys(config: Config, databases: Databases, clock: Clock, *, make: bool) -> NamedKeys:
-    keep_memory_private()
-    store, _ = config.key_files
-    if make and (filled := [which.value for which in Which if databases.has_rows(which)]):
-        raise VarDamaged(
-            f"{store} is missing, but database {', '.join(filled)} has been used: what is "
-            "sealed there opens with its own keys only; restore them from a backup"
-        )
-    return open_keys(config.key_files, config.keys, clock, make=make)
-
-
 def _join(config: Config, clock: Clock, keys: NamedKeys, databases: Databases) -> Parts:
     woken = threading.Event()
     units = Units(databases, clock, wake=woken.set)
@@ -246,12 +237,13 @@ def _join(config: Config, clock: Clock, keys: NamedKeys, databases: Databases) -
     batches = Batches(units, ledger, amounts)
     watch = virtual_card.TapWatch(units)
     verifier = virtual_card.TapVerifier(units, keys, watch)
-    cards = virtual_card.Cards(
+    phone_cards = virtual_card.Cards(
         units,
         keys,
         terms.issuer(config),
         _registered(people),
         wallets.is_owner,
+        figures=terms.provisioning(config),
         holders=people,
         watch=watch,
     )
@@ -267,6 +259,13 @@ def _join(config: Config, clock: Clock, keys: NamedKeys, databases: Databases) -
         terms.amounts(config.city["payments"]),
         automatic=automatic,
     )
+    shown_codes = card_codes.open_codes(
+        units, keys, people, shops.get_merchant, terms.ride_codes(config)
+    )
+    purses, macs = Purses(units), PurseMacs(keys)
+    past = virtual_card.PastProofs(units, keys, shown_codes.rides, watch)
+    judge = payments.Judge(past, purses, macs)
+    agents = terms.loading_agents(config)
     sender = identity.LoginCodeSender(units, keys, sms, brand)
     payouts = SandboxPayouts(bank.book, clock, bank.delay_seconds)
     custody = CustodyView(bank.book, clock, bank.mac, bank.delay_seconds, payouts=payouts)
@@ -275,8 +274,10 @@ def _join(config: Config, clock: Clock, keys: NamedKeys, databases: Databases) -
         units, ledger, orders, debts, payouts, config.redemption(), people.get_name
     )
     consumers = _consumers(topups, automatic, batches, sales, sender)
+    deny_lists = transit.DenyLists(units, keys, {DenyKind.TOKEN: virtual_card.TokenStandings()})
     told = {
-        **cards.consumers(),
+        **phone_cards.consumers(),
+        virtual_card.TOKEN_CHANGED: deny_lists.hear_token,
         virtual_card.STEP_UP_REQUESTED: messages.deliver_code,
         virtual_card.CARD_NOTICE: messages.deliver_notice,
         life.REQUESTED: redemptions.instruct,
@@ -314,13 +315,26 @@ def _join(config: Config, clock: Clock, keys: NamedKeys, databases: Databases) -
         shops=shops,
         activations=merchants.Activations(units, keys),
         terminal_logins=merchants.Logins(units, tokens),
-        terminal_profiles=merchants.TerminalProfiles(shops, keys, terms.acceptance(config)),
+        terminal_profiles=merchants.TerminalProfiles(
+            shops,
+            keys,
+            terms.acceptance(config),
+            ride_codes=lambda: terms.ride_authorities(shown_codes.rides.gate_keys()),
+            deny_list_version=deny_lists.version,
+        ),
         merchant_codes=codes,
-        devices=virtual_card.Devices(units),
-        cards=cards,
-        codes=card_codes.open_codes(units, keys, people, shops.get_merchant),
+        devices=virtual_card.Devices(units, _gate(config, keys)),
+        cards=phone_cards,
+        codes=shown_codes,
+        deny_lists=deny_lists,
         sales=sales,
         statements=payments.Statements(units),
+        purses=purses,
+        offline_sales=payments.OfflineSales(units, ledger, shops, judge, terms.offline(config)),
+        oddities=payments.Oddities(units),
+        loads=payments.Loads(units, ledger, shops, purses, macs, sales.verify, agents, amounts),
+        purse_books=payments.PurseBooks(units, ledger, purses),
+        purse_cases=payments.PurseCases(units, ledger, purses),
         worker=worker,
         pages=portal.Portal(
             city=config.city,
@@ -332,6 +346,24 @@ def _join(config: Config, clock: Clock, keys: NamedKeys, databases: Databases) -
             proof=proof,
         ),
     )
+
+
+def _sandbox_judge(config: Config) -> virtual_card.Attestation:
+    """Trusts the sandbox's vendor. Its private key is for phones; here the public half is kept."""
+    try:
+        vendor = virtual_card.open_vendor(config.vendor_key_path)
+    except virtual_card.VendorKeyDamaged as error:
+        raise VarDamaged(str(error)) from None
+    return virtual_card.SandboxAttester(vendor.key.public_key())
+
+
+JUDGES: Mapping[str, Callable[[Config], virtual_card.Attestation]] = {"sandbox": _sandbox_judge}
+"""What `[attestation] judge` may name."""
+
+
+def _gate(config: Config, keys: NamedKeys) -> virtual_card.AttestationGate:
+    wanted = terms.attestation(config, JUDGES)
+    return virtual_card.AttestationGate(keys, JUDGES[wanted.judge](config), wanted.is_required)
 
 
 def _consumers(
@@ -348,6 +380,8 @@ def _consumers(
         BATCH_APPROVED: batches.post,
         HOLD_EXPIRES: sales.expire_hold,
         identity.LOGIN_CODE_REQUESTED: sender.deliver,
+        payments.CLONED: payments.CloneAlarm().ring,
+        payments.CONTRADICTED: payments.PurseAlarm().ring,
     }
 
 

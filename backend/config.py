@@ -29,6 +29,9 @@ NEEDED = (
     "payments",
     "limited_use_keys",
     "certificate",
+    "attestation",
+    "provisioning",
+    "ride_codes",
     "login",
     "rates",
     "sandbox",
@@ -65,6 +68,11 @@ class Config:
     def story_path(self) -> Path:
         """Where the story leaves its result."""
         return self.var / "story.json"
+
+    @property
+    def vendor_key_path(self) -> Path:
+        """The sandbox vendor's private key, with which the sandbox's phones attest themselves."""
+        return self.var / "sandbox_vendor.pem"
 
     @property
     def public_url(self) -> str:

@@ -161,6 +161,8 @@ def _play_story(config: Config) -> None:
         config.public_url,
         "--internal",
         config.internal_url,
+        "--vendor-key",
+        str(config.vendor_key_path),
         "--result",
         str(config.story_path),
     ]

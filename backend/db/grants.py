@@ -32,6 +32,7 @@ SWEPT = frozenset(
         "paid_bill",  # a payment taken back frees its bill
         "wallet_owner",  # who closed a wallet may open another
         "automatic_topup",  # a standing order is ended
+        "deny_entry",  # a number released long ago, or whose card has ended
         "match_total",  # a day's match is made again
     }
 )

@@ -49,7 +49,7 @@ def verify(
     if isinstance(command.proof, Tap):
         tap = command.proof
         proof = verifier.verify_tap(tap.pdol_data, tap.gpo_response, now, is_dry_run=is_dry_run)
-        _check_agreed(proof.transaction, command, facts)
+        check_agreed(proof.transaction, command.amount_fen, facts)
     else:
         proof = verifier.verify_pay_code(command.proof.content, now)
     return _payer(proof)
@@ -101,7 +101,7 @@ def check_unused(rows: Rows, payment: Payment, payer: Payer, sale: Sell | None) 
     if payment.bill_number and records.find_paid_bill(rows, payment.shop_id, payment.bill_number):
         raise BillPaid
     if payer.token_id is not None:
-        _check_proof_unused(rows, payment, payer)
+        check_proof_unused(rows, payer, payment.method)
 
 
 def use_up(rows: Rows, payment: Payment, payer: Payer, sale: Sell | None) -> None:
@@ -116,27 +116,28 @@ def use_up(rows: Rows, payment: Payment, payer: Payer, sale: Sell | None) -> Non
 def use_up_proof(rows: Rows, payment: Payment, payer: Payer) -> None:
     """A tap or code that was shown is used, also when the wallet then said no (design A.3)."""
     if payer.token_id is not None:
-        records.add_proof_use(rows, payer, payment)
+        records.add_proof_use(rows, payer, payment.method, payment.payment_id)
 
 
-def _check_proof_unused(rows: Rows, payment: Payment, payer: Payer) -> None:
+def check_proof_unused(rows: Rows, payer: Payer, method: Method) -> None:
+    """Raises AtcSeen, PayCodeUsed, AtcOutOfWindow, KeyExhausted."""
     token_id = str(payer.token_id)
-    kind: ProofKind = "tap" if payment.method is Method.TAP else "pay_code"
+    kind: ProofKind = "tap" if method is Method.TAP else "pay_code"
     assert payer.counter is not None
     assert payer.key_index is not None
     assert payer.key_uses_max is not None
-    if records.is_proof_used(rows, payer, payment.method):
+    if records.is_proof_used(rows, payer, method):
         raise proof_seen(kind)
     if kind == "tap":
         check_counter(payer.counter, records.highest_atc(rows, token_id))
         check_key_uses(records.count_key_uses(rows, payer), payer.key_uses_max)
 
 
-def _check_agreed(agreed: TransactionData | None, command: Sell, facts: TerminalFacts) -> None:
-    """What the card signed must be this sale at this terminal."""
+def check_agreed(agreed: TransactionData | None, amount_fen: int, facts: TerminalFacts) -> None:
+    """What the card signed must be this sale at this terminal. Raises TapMismatch."""
     assert agreed is not None
     expected = (
-        ("amount_fen", agreed.amount_fen, command.amount_fen),
+        ("amount_fen", agreed.amount_fen, amount_fen),
         ("currency", agreed.currency, CURRENCY_CNY),
         ("transaction_type", agreed.transaction_type, TransactionType.PURCHASE),
         ("terminal_number", agreed.terminal_number, facts.terminal_number),

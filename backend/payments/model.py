@@ -17,15 +17,17 @@ HOLD_TTL = timedelta(days=7)
 class Method(Enum):
     """How a payment was agreed to, and with it which check was reached for this payment.
 
-    A tap is a card, no code. A pay code takes the phone's key and its unlocking: two factors,
-    level B. A merchant code with an amount takes the log-in bound to the phone: one, level C;
-    a printed one is static, level D (条码支付业务规范, as in docs/limits.md).
+    A tap is a card, no code; a ride code is a ticket, capped by its issuer. A pay code takes the
+    phone's key and its unlocking: two factors, level B. A merchant code with an amount takes the
+    log-in bound to the phone: one, level C; a printed one is static, level D (条码支付业务规范,
+    as in docs/limits.md).
     """
 
     TAP = "tap"
     PAY_CODE = "pay_code"  # 付款码
     MERCHANT_CODE = "merchant_code"  # 收款码, made for one bill
     STATIC_CODE = "static_code"  # 收款码, printed
+    RIDE_CODE = "ride_code"  # 乘车码, checked by the gate alone
 
     @property
     def checks(self) -> tuple[str, ...]:
@@ -40,6 +42,7 @@ class Method(Enum):
 
 CHECKS: Mapping[Method, tuple[str, ...]] = {
     Method.TAP: (),
+    Method.RIDE_CODE: (),
     Method.PAY_CODE: (CODE_B,),
     Method.MERCHANT_CODE: (CODE_C,),
     Method.STATIC_CODE: (CODE_D,),

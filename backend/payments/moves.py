@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import date
+from typing import Any
 
 from backend.db import Rows
 from backend.kernel import business_date
@@ -19,6 +20,7 @@ from backend.payments.model import (
     Reversal,
     Sell,
 )
+from backend.payments.offline import records as offline_records
 from backend.payments.states import Event as Change
 from backend.payments.states import State, TransitionRefused, advance
 from backend.wallet import (
@@ -34,7 +36,9 @@ from backend.wallet import (
     payment_transfer,
     refund_to_suspense_transfer,
     refund_transfer,
+    refund_with_loss_transfer,
     reversal_transfer,
+    suspense_account,
 )
 
 HOLD_EXPIRES = "payment_hold_expires"
@@ -62,6 +66,7 @@ class Moves:
     def need_payment(self, rows: Rows, payment_id: str) -> bool:
         """Want a payment, then what its capture, refund or reversal reads."""
         records.want_payment(rows, payment_id)
+        offline_records.want_loss(rows, payment_id)
         if self.ledger.need_hold(rows, payment_id):
             return True
         payment = records.find_payment(rows, payment_id)
@@ -207,17 +212,41 @@ class Moves:
         amount_fen: int,
         reason: str,
     ) -> Transfer:
-        """A refund to its wallet; where that is closed, to a case that waits for its owner."""
-        if not is_shut(rows, self.ledger, payment.wallet_id):
-            return refund_transfer(
+        """A refund to its wallet; where that is closed, to a case that waits for its owner.
+
+        What the issuer had borne of an offline sale goes back to the issuer first.
+        """
+        borne_fen = offline_records.loss_fen_of(rows, payment.payment_id)
+        loss_fen = min(amount_fen, max(0, borne_fen - payment.refunded_fen))
+        own_fen = amount_fen - loss_fen
+        case_id = self._find_case(rows, payment, refund_id, own_fen, reason)
+        home_id = suspense_account(case_id).account_id if case_id else payment.wallet_id
+        if loss_fen:
+            return refund_with_loss_transfer(
                 refund_id,
                 payment.payment_id,
-                wallet_id=payment.wallet_id,
+                home_id=home_id,
                 payable_id=payable_id,
-                amount_fen=amount_fen,
+                home_fen=own_fen,
+                loss_fen=loss_fen,
                 memo=payment.shop_name,
             )
-        case_id = open_case(
+        back: dict[str, Any] = {
+            "payable_id": payable_id,
+            "amount_fen": own_fen,
+            "memo": payment.shop_name,
+        }
+        if case_id is None:
+            return refund_transfer(refund_id, payment.payment_id, wallet_id=home_id, **back)
+        return refund_to_suspense_transfer(refund_id, payment.payment_id, case_id=case_id, **back)
+
+    def _find_case(
+        self, rows: Rows, payment: Payment, refund_id: str, amount_fen: int, reason: str
+    ) -> str | None:
+        """A fresh case for what cannot go home, where the wallet is closed."""
+        if not amount_fen or not is_shut(rows, self.ledger, payment.wallet_id):
+            return None
+        return open_case(
             rows,
             self.ledger,
             wallet_id=payment.wallet_id,
@@ -226,20 +255,13 @@ class Moves:
             amount_fen=amount_fen,
             reason=reason or payment.shop_name,
         )
-        return refund_to_suspense_transfer(
-            refund_id,
-            payment.payment_id,
-            case_id=case_id,
-            payable_id=payable_id,
-            amount_fen=amount_fen,
-            memo=payment.shop_name,
-        )
 
     def _taken_back(self, rows: Rows, payment: Payment) -> Transfer:
         """A reversal to its wallet; where that was closed since, to a case as a refund is."""
         payable_id = self._open_payable(rows, payment.merchant_id, payment.business_date)
         fen, memo = payment.captured_fen, payment.shop_name
-        if not is_shut(rows, self.ledger, payment.wallet_id):
+        is_borne = offline_records.loss_fen_of(rows, payment.payment_id) > 0
+        if not is_borne and not is_shut(rows, self.ledger, payment.wallet_id):
             checks = payment.method.checks
             return reversal_transfer(
                 payment.payment_id, payment.wallet_id, payable_id, fen, memo, checks=checks

@@ -110,6 +110,10 @@ def want_unused(rows: Rows, payer: Payer, method: Method, sale: Sell | None) -> 
             rows.want(tables.key_use, payer.token_id, payer.key_index)
 
 
+def want_terminal_sale(rows: Rows, terminal_id: str, terminal_counter: int) -> None:
+    rows.want(tables.terminal_sale, terminal_id, terminal_counter)
+
+
 def find_terminal_sale(rows: Rows, terminal_id: str, terminal_counter: int) -> str | None:
     """The payment this terminal made under this counter."""
     row = rows.find(tables.terminal_sale, terminal_id, terminal_counter)
@@ -162,18 +166,18 @@ def highest_atc(rows: Rows, token_id: str) -> int | None:
     return None if row is None else row["atc_highest"]
 
 
-def add_proof_use(rows: Rows, payer: Payer, payment: Payment) -> None:
+def add_proof_use(rows: Rows, payer: Payer, method: Method, payment_id: str) -> None:
     """The proof is used; a tap counts for its key and raises its token's counter."""
     row = {
         "token_id": payer.token_id,
-        "kind": payment.method.value,
+        "kind": method.value,
         "counter": payer.counter,
         "key_index": payer.key_index,
-        "payment_id": payment.payment_id,
+        "payment_id": payment_id,
         "used_at": rows.now,
     }
     rows.add(tables.proof_use, row)
-    is_tap = payment.method is Method.TAP
+    is_tap = method is Method.TAP
     _raise_atc(rows, payer, is_tap=is_tap)
     if is_tap:
         _count_key_use(rows, payer)

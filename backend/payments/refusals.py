@@ -10,22 +10,23 @@ from backend.payments.states import TransitionRefused
 
 Refusals = tuple[type[DomainError], ...]
 
-MONEY: Refusals = (
-    AmountOutOfRange,
+WALLET_REFUSALS: Refusals = (
     wallet.InsufficientFunds,
     wallet.LimitExceeded,
     wallet.AccountFrozen,
     wallet.AccountClosed,
+)
+
+MONEY: Refusals = (
+    AmountOutOfRange,
+    *WALLET_REFUSALS,
     model.PaymentExists,
     model.PaymentReversed,
 )
 
 TERMINAL: Refusals = (merchants.TerminalUnknown, merchants.TerminalNotActive)
 
-SALE_REFUSALS: Refusals = (
-    *MONEY,
-    *TERMINAL,
-    model.TerminalCounterSeen,
+PROOF_REFUSALS: Refusals = (
     model.TapMismatch,
     virtual_card.TapMalformed,
     virtual_card.SuiteRefused,
@@ -51,6 +52,8 @@ SALE_REFUSALS: Refusals = (
     virtual_card.PayCodeUsed,
     PayCodeGuessing,
 )
+
+SALE_REFUSALS: Refusals = (*MONEY, *TERMINAL, model.TerminalCounterSeen, *PROOF_REFUSALS)
 
 CODE_REFUSALS: Refusals = (
     *MONEY,

@@ -31,6 +31,7 @@ from backend.payments.model import (
     masked,
 )
 from backend.payments.moves import Moves, reverse_unseen
+from backend.payments.offline import records as offline_records
 from backend.payments.states import Event as Change
 from backend.payments.states import State, advance
 from backend.virtual_card import PayCodeAltered, PayCodeUnknown, TapVerifier
@@ -75,7 +76,7 @@ class Payments:
         `backend.virtual_card` and `backend.wallet.ledger.model`.
         """
         facts = self.merchants.vouch_for_terminal(command.terminal_id)
-        payer = _attempt(lambda: self._verify(command, facts, is_dry_run=operation.is_dry_run))
+        payer = _attempt(lambda: self.verify(command, facts, is_dry_run=operation.is_dry_run))
         payee = Payee(
             facts.merchant_id,
             facts.merchant_name,
@@ -204,6 +205,10 @@ class Payments:
         def decide(rows: Rows) -> Reversal:
             payment = records.find_payment(rows, payment_id)
             if payment is None:
+                if offline_records.has_moved(
+                    rows, payment_id
+                ):  # a purse's: no wallet to go back to
+                    raise PaymentUnknown
                 return reverse_unseen(rows, payment_id, str(owner.terminal_id))
             if not _is_owner(payment, owner):
                 raise PaymentUnknown
@@ -255,8 +260,8 @@ class Payments:
 
         return self.units.decide(Which.LEDGER, Decide(needs, decide), operation)
 
-    def _verify(self, command: Sell, facts: TerminalFacts, *, is_dry_run: bool) -> Payer:
-        """Who pays, unless this terminal has been guessing."""
+    def verify(self, command: Sell, facts: TerminalFacts, *, is_dry_run: bool) -> Payer:
+        """Who pays, unless this terminal has been guessing. Raises as `TapVerifier`."""
         if isinstance(command.proof, PayCodeShown):
             self.guesses.check(command.terminal_id)
         try:

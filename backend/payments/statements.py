@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
+from typing import NamedTuple
 
 from sqlalchemy import select
 
 from backend.db import Units, Which, Work
+from backend.payments.offline.tables import offline_payment
 from backend.payments.tables import payment
 from backend.wallet import payable_account, reading
+
+SALE_CODES = ("payment", "epurse_purchase", "suspense_solved")
+"""What a merchant is paid for: from wallets, from purses, and from cases that were solved."""
+
+
+class _Place(NamedTuple):
+    payment_id: str | None
+    terminal_number: str | None
+
+
+NOWHERE = _Place(None, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +74,16 @@ class Statements:
         before = int(after) if after and after.isdecimal() and len(after) < 19 else None
         with self.units.read(Which.LEDGER) as work:
             lines = reading.lines(work, account_id, limit=limit + 1, before_line=before)
-            places = _terminals(work, [one.linked_to or one.operation_id for one in lines])
+            named = [one.linked_to or one.operation_id for one in lines]
+            places = _places(work, named)
             counted = reading.count_by_code(work, account_id)
-        sales = counted.get("payment", (0, 0))
+        sold = [counted.get(code, (0, 0)) for code in SALE_CODES]
         back = [counted.get(code, (0, 0)) for code in ("refund", "reversal")]
         totals = StatementTotals(
-            sales[0], sales[1], sum(one[0] for one in back), -sum(one[1] for one in back)
+            sum(one[0] for one in sold),
+            sum(one[1] for one in sold),
+            sum(one[0] for one in back),
+            -sum(one[1] for one in back),
         )
         data = [
             StatementLine(
@@ -73,17 +91,29 @@ class Statements:
                 time=one.posted_at,
                 code=one.code,
                 amount_fen=one.amount_fen,
-                reference=one.operation_id.split("/")[0],
+                reference=place.payment_id or one.operation_id.split("/")[0],
                 shop_name=one.memo,
-                terminal_number=places.get(one.linked_to or one.operation_id),
+                terminal_number=place.terminal_number,
             )
-            for one in lines[:limit]
+            for one, place in zip(lines[:limit], _in_order(places, named), strict=False)
         ]
         following = data[-1].line_id if len(lines) > limit else None
         return Statement(day, merchant_id, totals, data, following)
 
 
-def _terminals(work: Work, payment_ids: list[str]) -> dict[str, str | None]:
+def _in_order(places: Mapping[str, _Place], named: list[str]) -> list[_Place]:
+    return [places.get(one, NOWHERE) for one in named]
+
+
+def _places(work: Work, operation_ids: list[str]) -> dict[str, _Place]:
+    """Terminals of sales; of purses' sales also their ids, since their postings have others."""
     query = select(payment.c.payment_id, payment.c.terminal_number)
-    rows = work.execute(query.where(payment.c.payment_id.in_(payment_ids)))
-    return {row.payment_id: row.terminal_number for row in rows}
+    rows = work.execute(query.where(payment.c.payment_id.in_(operation_ids)))
+    places = {row.payment_id: _Place(None, row.terminal_number) for row in rows}
+    columns = offline_payment.c
+    purses = select(columns.operation_id, columns.payment_id, columns.terminal_number).where(
+        columns.operation_id.in_([one for one in operation_ids if one.startswith("epurse:")])
+    )
+    for row in work.execute(purses):
+        places[row.operation_id] = _Place(row.payment_id, row.terminal_number)
+    return places

@@ -70,6 +70,7 @@ FEE_INCOME = "income:fees"
 REPLACEMENT_FEES = "income:replacement_fees"
 CARD_DEPOSITS = "deposits:cards"  # 押金
 WRITE_OFFS = "expense:write_offs"
+OFFLINE_LOSSES = "expense:offline_losses"  # what the issuer bears of offline sales
 OPERATOR_ADVANCE = "advance:operator"
 
 # Kinds, as the proof adds them up.
@@ -113,6 +114,7 @@ def house_accounts() -> list[Account]:
         Account(REPLACEMENT_FEES, REPLACEMENT_FEE, Side.CREDIT),
         Account(CARD_DEPOSITS, CARD_DEPOSIT, Side.CREDIT, floor_fen=0),
         Account(WRITE_OFFS, WRITE_OFF, Side.DEBIT),
+        Account(OFFLINE_LOSSES, WRITE_OFF, Side.DEBIT),
         Account(OPERATOR_ADVANCE, ADVANCE, Side.CREDIT, floor_fen=0),
     ]
 

@@ -175,6 +175,21 @@ def _into_debt(p: Pick) -> Transfer:
     return r.payment_into_debt(p.op, p.wal, p.pay, **shares, **p.fare)
 
 
+def _offline_sale(p: Pick) -> Transfer:
+    debt_fen = p.rest_fen // 2
+    shares: dict[str, Any] = {
+        "wallet_fen": p.part_fen,
+        "debt_fen": debt_fen,
+        "loss_fen": p.rest_fen - debt_fen,
+    }
+    return r.offline_sale(p.op, p.wal, p.pay, **shares, **p.fare)
+
+
+def _refund_with_loss(p: Pick) -> Transfer:
+    shares: dict[str, Any] = {"home_fen": p.part_fen, "loss_fen": p.rest_fen}
+    return r.refund_with_loss(p.op, "pay_1", home_id=p.wal, **shares, **p.back)
+
+
 def _refund_with_concession(p: Pick) -> Transfer:
     shares: dict[str, Any] = {
         "wallet_fen": p.part_fen,
@@ -216,6 +231,9 @@ RECIPES: Mapping[str, Callable[[Pick], Transfer]] = {
     "deposit_returned": lambda p: r.deposit_returned(p.op, p.wal, p.fen),
     "deposit_taken": lambda p: r.deposit_taken(p.op, p.wal, p.fen),
     "epurse_purchase": lambda p: r.epurse_purchase(p.card, p.fen % 7, p.pay, p.fen, "m"),
+    "epurse_purchase_borne": lambda p: r.epurse_purchase_borne(
+        p.card, p.fen % 7, p.pay, p.fen, "m"
+    ),
     "epurse_unloaded": lambda p: r.epurse_unloaded(p.op, p.card, p.wal, p.fen),
     "fee": lambda p: r.fee(p.op, p.wal, p.fen, "m"),
     "income_paid_out": lambda p: r.income_paid_out(p.op, a.FEE_INCOME, p.fen),
@@ -225,6 +243,7 @@ RECIPES: Mapping[str, Callable[[Pick], Transfer]] = {
     "load_written": lambda p: r.load_written(p.load, p.card, p.fen),
     "merchant_payout": lambda p: r.merchant_payout(p.op, p.pay, p.fen, fee_fen=p.part_fen),
     "moved_to_replacement": lambda p: r.moved_to_replacement(p.op, p.wal, p.other, p.fen),
+    "offline_sale": _offline_sale,
     "out_of_suspense": lambda p: r.out_of_suspense(p.op, p.case, p.wal, p.fen),
     "own_transfer": lambda p: r.own_transfer(p.op, p.wal, p.other, p.fen),
     "payables_netted": lambda p: r.payables_netted(p.op, p.pay, [(p.other_pay, p.fen)]),
@@ -238,6 +257,7 @@ RECIPES: Mapping[str, Callable[[Pick], Transfer]] = {
         p.op, "pay_1", case_id=p.case, amount_fen=p.fen, **p.back
     ),
     "refund_with_concession": _refund_with_concession,
+    "refund_with_loss": _refund_with_loss,
     "replacement_fee": lambda p: r.replacement_fee(p.op, p.wal, p.fen, "m"),
     "reversal": lambda p: r.reversal(p.op, p.wal, p.pay, p.fen, **p.fare),
     "reversal_of": lambda p: r.reversal_of(_into_debt(p)),

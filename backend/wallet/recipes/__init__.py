@@ -27,6 +27,11 @@ from backend.wallet.recipes.house import (
     payout_returned,
     replacement_fee,
 )
+from backend.wallet.recipes.offline import (
+    epurse_purchase_borne,
+    offline_sale,
+    refund_with_loss,
+)
 from backend.wallet.recipes.parts import refund_shares, split_fen, step
 from backend.wallet.recipes.sales import (
     capture,
@@ -69,6 +74,7 @@ __all__ = [
     "deposit_returned",
     "deposit_taken",
     "epurse_purchase",
+    "epurse_purchase_borne",
     "epurse_purchase_id",
     "epurse_unloaded",
     "fee",
@@ -79,6 +85,7 @@ __all__ = [
     "load_written",
     "merchant_payout",
     "moved_to_replacement",
+    "offline_sale",
     "out_of_suspense",
     "own_transfer",
     "payables_netted",
@@ -94,6 +101,7 @@ __all__ = [
     "refund_shares",
     "refund_to_suspense",
     "refund_with_concession",
+    "refund_with_loss",
     "replacement_fee",
     "reversal",
     "reversal_of",

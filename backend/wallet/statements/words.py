@@ -19,7 +19,7 @@ CODES: Mapping[str, Words] = {
     "refund": Words(zh="退款", en="Refund"),
     "reversal": Words(zh="冲正", en="Reversal"),
     "load": Words(zh="圈存", en="Load onto a card"),
-    "load_return": Words(zh="圈存退回", en="Load returned"),
+    "load_returned": Words(zh="圈存退回", en="Load returned"),
     "transfer": Words(zh="本人卡间转账", en="Transfer between own cards"),
     "redeem": Words(zh="赎回", en="Redemption"),
     "close": Words(zh="销户", en="Closing"),

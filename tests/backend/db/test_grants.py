@@ -48,6 +48,7 @@ DELETING = {
     "db/row_sets_sqlite.py": REMOVED,
     "merchants/logins.py": {"client_assertion"},
     "virtual_card/rows.py": {"token_place"},
+    "transit/service.py": {"deny_entry"},
 }
 
 

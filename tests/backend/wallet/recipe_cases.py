@@ -23,6 +23,7 @@ BANK, CASH = accounts.CHANNEL_BANK, accounts.channel_id(accounts.Channel.COUNTER
 CUSTODY, CUSTODY_2 = accounts.CUSTODY, accounts.custody_id("second")
 FEES, LOST = accounts.FEE_INCOME, accounts.WRITE_OFFS
 ADVANCE = accounts.OPERATOR_ADVANCE
+BORNE = accounts.OFFLINE_LOSSES
 DEPOSITS, REPLACED = accounts.CARD_DEPOSITS, accounts.REPLACEMENT_FEES
 
 CHART = {
@@ -159,6 +160,30 @@ CASES = [
         "epurse_purchase",
         lambda a: r.epurse_purchase(CARD, 7, PAY, a, "m"),
         {FLOAT: -1, PAY: 1},
+    ),
+    Case(
+        "epurse_purchase_borne",
+        lambda a: r.epurse_purchase_borne(CARD, 7, PAY, a, "m"),
+        {BORNE: 1, PAY: 1},
+    ),
+    Case(
+        "offline_sale",
+        lambda a: r.offline_sale(
+            "p", WAL, PAY, wallet_fen=a, debt_fen=2 * a, loss_fen=3 * a, memo="m"
+        ),
+        {WAL: -1, DEBT: 2, BORNE: 3, PAY: 6},
+    ),
+    Case(
+        "offline_sale borne",
+        lambda a: r.offline_sale("p", WAL, PAY, wallet_fen=0, debt_fen=0, loss_fen=a, memo="m"),
+        {BORNE: 1, PAY: 1},
+    ),
+    Case(
+        "refund_with_loss",
+        lambda a: r.refund_with_loss(
+            "ref_1", "p", home_id=WAL, payable_id=PAY, home_fen=a, loss_fen=2 * a, memo="m"
+        ),
+        {PAY: -3, WAL: 1, BORNE: -2},
     ),
     Case("epurse_unloaded", lambda a: r.epurse_unloaded("u", CARD, WAL, a), {FLOAT: -1, WAL: 1}),
     Case(

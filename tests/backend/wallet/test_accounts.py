@@ -42,6 +42,7 @@ HOUSE = {
     "income:replacement_fees": ("replacement_fee", C, None),
     "deposits:cards": ("card_deposit", C, 0),
     "expense:write_offs": ("write_off", D, None),
+    "expense:offline_losses": ("write_off", D, None),
     "advance:operator": ("operator_advance", C, 0),
 }
 
