@@ -71,9 +71,13 @@ def make_phone(
 
 
 @contextmanager
-def running_city(folder: Path) -> Iterator[City]:
-    """The city on SQLite under `folder`, as `make run` makes it, without the story."""
-    config = load_config({"CITY_VAR": str(folder)})
+def running_city(folder: Path, city_file: Path | None = None) -> Iterator[City]:
+    """The city on SQLite under `folder`, as `make run` makes it, without the story.
+
+    `city_file`: another city.toml, with its data beside it.
+    """
+    named = {} if city_file is None else {"CITY_CONFIG": str(city_file)}
+    config = load_config({"CITY_VAR": str(folder), **named})
     parts = open_parts(config, make=True)
     with ExitStack() as exits:
         exits.callback(parts.databases.close)

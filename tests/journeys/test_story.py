@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tools.story import player as story
-from tools.story.instance import ROOT, Instance, free_port
+from tools.story.instance import ROOT, Instance, free_port, fresh_instance
 from tools.story.record import Record
 from tools.story.stage import StoryFailed, Told
 
@@ -23,7 +23,8 @@ def play(
     """The lines printed and the result file of one story against a running server."""
     result = folder / "story.json"
     urls = ["--public", instance.public, "--internal", instance.internal]
-    code = story.main([*urls, "--reader", reader, "--result", str(result)])
+    attested = ["--vendor-key", str(instance.vendor_key)]
+    code = story.main([*urls, *attested, "--reader", reader, "--result", str(result)])
     printed = capsys.readouterr()
     assert code == 0, printed.out + printed.err
     return printed.out.splitlines(), json.loads(result.read_text(encoding="utf-8"))
@@ -45,6 +46,7 @@ def test_over_loopback(
 ) -> None:
     lines, result = play(instance, "loopback", tmp_path, capsys)
     check(lines, result, "loopback")
+    assert "vouched for by its maker" in lines[5]
     assert "12.50 CNY" in lines[9]
     assert "287.51 CNY" in lines[9]
 
@@ -87,6 +89,28 @@ def test_when_every_person_has_played(
         assert story.main([*urls, "--reader", "loopback"]) == 1
     last = capsys.readouterr().out.splitlines()[-1]
     assert last.startswith("story=failed step=3 reason=every grown-up of the demo persons")
+
+
+def test_a_city_that_enrols_attested_phones_only(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A phone that nobody vouches for is stopped at its enrolment; the demo phone has a maker."""
+    city = (ROOT / "city.toml").read_text(encoding="utf-8")
+    assert "required = false" in city
+    for data in ("data/demo/persons.csv", "data/demo/merchants.toml"):
+        city = city.replace(data, str(ROOT / data))
+    config = tmp_path / "city.toml"
+    config.write_text(city.replace("required = false", "required = true"), encoding="utf-8")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CITY_CONFIG", str(config))
+        with fresh_instance() as strict:
+            urls = ["--public", strict.public, "--internal", strict.internal]
+            assert story.main([*urls, "--reader", "loopback"]) == 1
+            last = capsys.readouterr().out.splitlines()[-1]
+            assert last.startswith("story=failed step=6 reason=Refused: attestation_required")
+            lines, _ = play(strict, "loopback", tmp_path, capsys)
+    assert "vouched for by its maker" in lines[5]
+    assert lines[-1] == f"story=ok steps={STEPS}"
 
 
 def test_one_url_is_not_enough(capsys: pytest.CaptureFixture[str]) -> None:

@@ -87,7 +87,12 @@ def open_wallet(stage: Stage) -> Told:
 def enrol_device(stage: Stage) -> Told:
     device = stage.wallet.enrol_device("手机")
     require_equal("device's state", device.state, "active")
-    return Told(f"{device.device_id}", "signing and sealing keys known to the city")
+    if stage.platform is None:
+        return Told(f"{device.device_id}", "signing and sealing keys known to the city")
+    require_equal("who vouches for the device's keys", device.attested, "hardware")
+    return Told(
+        f"{device.device_id} 设备证明有效", "keys known to the city, vouched for by its maker"
+    )
 
 
 def provision_card(stage: Stage) -> Told:
@@ -138,7 +143,8 @@ def open_phone(stage: Stage, citizen: Citizen) -> tuple[Wallet, Gate]:
     http = httpx.Client(transport=gate, timeout=10.0)
     storage = FileStorage(stage.folder / f"phone-{citizen.phone}")
     stage.exits.callback(storage.close)
-    wallet = stage.exits.enter_context(Wallet(stage.public, storage, http=http))
+    wallet = Wallet(stage.public, storage, http=http, attester=stage.platform)
+    stage.exits.enter_context(wallet)
     return wallet, gate
 
 

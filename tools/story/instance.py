@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -38,6 +38,7 @@ class Instance:
     var: Path
     public_port: int
     internal_port: int
+    settings: Mapping[str, str] = field(default_factory=dict)  # CITY_* beyond folder and ports
     process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
 
     @property
@@ -47,6 +48,11 @@ class Instance:
     @property
     def internal(self) -> str:
         return f"http://127.0.0.1:{self.internal_port}"
+
+    @property
+    def vendor_key(self) -> Path:
+        """With it a phone attests itself; there once the server is ready."""
+        return self.var / "sandbox_vendor.pem"
 
     @property
     def log(self) -> Path:
@@ -59,7 +65,8 @@ class Instance:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "backend", "run", "--no-story"],
                 cwd=ROOT,
-                env=environment(self.var, self.public_port, self.internal_port),
+                env=environment(self.var, self.public_port, self.internal_port)
+                | dict(self.settings),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -95,10 +102,10 @@ class Instance:
 
 
 @contextmanager
-def fresh_instance() -> Iterator[Instance]:
+def fresh_instance(**settings: str) -> Iterator[Instance]:
     """A running instance with nothing but demo data. Raises InstanceFailed."""
     with tempfile.TemporaryDirectory(prefix="city-story-") as folder:
-        instance = _start_on_free_ports(Path(folder))
+        instance = _start_on_free_ports(Path(folder), settings)
         try:
             yield instance
         finally:
@@ -132,10 +139,10 @@ def _is_kept(name: str) -> bool:
     return not name.startswith("CITY_") or name in _KEPT
 
 
-def _start_on_free_ports(folder: Path) -> Instance:
+def _start_on_free_ports(folder: Path, settings: Mapping[str, str]) -> Instance:
     """Between looking for a port and listening on it another process may take it: look again."""
     for attempt in range(1, PORT_TRIES_MAX + 1):
-        instance = Instance(folder / "var", free_port(), free_port())
+        instance = Instance(folder / "var", free_port(), free_port(), settings)
         try:
             instance.start()
         except InstanceFailed as failure:

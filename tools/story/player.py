@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sdk_mobile import SandboxPlatform
 from tools import pcscd
 from tools.story import books, citizen, shop
 from tools.story.instance import ROOT, InstanceFailed, fresh_instance
@@ -96,11 +97,12 @@ def load_city() -> tuple[Mapping[str, Any], Path]:
 
 def _set_the_stage(options: argparse.Namespace, record: Record, exits: ExitStack) -> Stage:
     city, city_folder = load_city()
-    public, internal = options.public, options.internal
+    public, internal, vendor_key = options.public, options.internal, options.vendor_key
     if public is None:
         began = time.monotonic()
         instance = exits.enter_context(fresh_instance())
         public, internal = instance.public, instance.internal
+        vendor_key = instance.vendor_key
         print(f"临时实例 · temporary instance, ready after {time.monotonic() - began:.1f} s")
     till, reason = open_till(options.reader, exits)
     if reason is not None:
@@ -114,6 +116,7 @@ def _set_the_stage(options: argparse.Namespace, record: Record, exits: ExitStack
         folder=Path(exits.enter_context(tempfile.TemporaryDirectory(prefix="city-people-"))),
         till=till,
         exits=exits,
+        platform=None if vendor_key is None else SandboxPlatform.load(vendor_key),
     )
 
 
@@ -121,6 +124,12 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tools.story", description=__doc__)
     parser.add_argument("--public", metavar="URL", help="public network of a running server")
     parser.add_argument("--internal", metavar="URL", help="internal network of the same server")
+    parser.add_argument(
+        "--vendor-key",
+        type=Path,
+        metavar="FILE",
+        help="its sandbox_vendor.pem: phones are attested",
+    )
     parser.add_argument("--result", type=Path, metavar="FILE", help="keep the result as JSON here")
     parser.add_argument("--reader", choices=("auto", "pcsc", "loopback"), default="auto")
     return parser

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 from card_protocol.token_number import luhn_check_digit
 from reader_bridge import Terminal, format_yuan
 from reader_bridge.backend_client import BackendClient
-from sdk_mobile import Wallet
+from sdk_mobile import Attester, Wallet
 from tools.story.network import Gate
 from tools.story.reader import Till
 from tools.story.staff import Staff
@@ -73,6 +73,7 @@ class Stage:
     folder: Path
     till: Till
     exits: ExitStack
+    platform: Attester | None = None  # vouches for phones, where the city's vendor key is known
     began_on: date = field(default_factory=today)
     staff: Staff = field(init=False)
     gate: Gate = field(init=False)
