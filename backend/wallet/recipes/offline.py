@@ -22,7 +22,7 @@ def offline_sale(
 ) -> Transfer:
     """脱机交易上送: taken while nobody could be asked; the merchant is paid the whole of it.
 
-    Debit wallet for what it has, debit ride debt within its ceiling, debit offline losses for
+    Debit wallet for what it has, debit ride debt within its ceiling, debit write-offs for
     what the issuer bears, credit merchant payable. Each may be 0; nothing taken, nothing counted.
     """
     own = legs(wallet_id, payable_id, wallet_fen)
@@ -44,7 +44,7 @@ def refund_with_loss(
 ) -> Transfer:
     """退款 of a sale the issuer had borne a part of: the issuer is made whole first.
 
-    Debit merchant payable, credit offline losses, credit the wallet (or, where that is closed,
+    Debit merchant payable, credit write-offs, credit the wallet (or, where that is closed,
     suspense of its case).
     """
     lost = legs(payable_id, OFFLINE_LOSSES, loss_fen)
@@ -57,7 +57,7 @@ def epurse_purchase_borne(
 ) -> Transfer:
     """脱机消费上送 with a purse that was stopped before terminals could know it.
 
-    Debit offline losses, credit merchant payable: the purse's own money stays in the float. Same
+    Debit write-offs, credit merchant payable: the purse's own money stays in the float. Same
     id and code as `epurse_purchase`: one of the two is posted, once.
     """
     paid = legs(OFFLINE_LOSSES, payable_id, amount_fen)
