@@ -7,7 +7,7 @@ PACKAGES := $(wildcard card_protocol hce sdk_mobile reader_bridge backend tools 
 WORKERS ?= 2
 PYTEST_ARGS ?=
 
-.PHONY: help run test check format story migrate lock bench-tap bench-ledger bench-payments bench-card bench-codes chaos fuzz clean setup setup-dev
+.PHONY: help run test check format story migrate lock bench-tap bench-ledger bench-payments bench-card bench-codes bench-reader chaos fuzz clean setup setup-dev
 
 help: ## say what can be made (this list)
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -59,6 +59,9 @@ bench-card: setup-dev ## commands to a card in software through pcscd, under a m
 
 bench-codes: setup-dev ## codes over the bare signature or HMAC check, under a minute; LONG=1 has longer rounds
 	@$(PYTHON) -m tools.benches.codes $(if $(LONG),--long)
+
+bench-reader: setup-dev ## the reader bridge offline: taps, decisions, ride codes, kills, under a minute; LONG=1 has longer rounds
+	@$(PYTHON) -m tools.benches.reader $(if $(LONG),--long)
 
 chaos: setup-dev ## kill -9, storms, full disks: half an hour; SEED=… plays a run again, ONLY=workers a part
 	@$(PYTHON) -m tools.chaos $(if $(SEED),--seed $(SEED)) $(if $(ONLY),--only $(ONLY))
