@@ -1,24 +1,33 @@
 """A terminal simulator: one command a run; knows only the facade.
 
-Exit codes: 0 done, 1 refused, 2 cannot work (state, backend, reader, wrong call), 3 unknown.
+Exit codes: 0 done, 1 refused, 2 cannot work (state, backend, reader, SAM, wrong call), 3 unknown
+(also a torn card: the same command with the same card finishes it).
 """
 
 from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Final, TextIO
 
 import qrcode
 
+from reader_bridge.acceptance import Order, OrderKind
 from reader_bridge.amounts import parse_yuan
 from reader_bridge.backend_client import Refused, Unreachable
 from reader_bridge.codes import PICTURE_BYTES_MAX, read_picture
 from reader_bridge.faults import LANGUAGES, CardFault, CodeFault, Fault, ReaderFault, TerminalFault
+from reader_bridge.forward import StepKind
+from reader_bridge.local.server import PORT, LocalServer
 from reader_bridge.readers.pcsc import PcscReader
 from reader_bridge.receipt import Outcome, Receipt
+from reader_bridge.sam.port import Sam
+from reader_bridge.sam.sealed import read_passphrase
+from reader_bridge.sam.setup import open_sam
+from reader_bridge.serving import serve_terminal
 from reader_bridge.terminal import CARD_SECONDS, Terminal
 
 DONE, REFUSED, CANNOT, UNKNOWN = 0, 1, 2, 3
@@ -28,7 +37,12 @@ _EXIT_CODES: Final[Mapping[Outcome, int]] = {
     Outcome.REVERSED: DONE,
     Outcome.REFUSED: REFUSED,
     Outcome.UNKNOWN: UNKNOWN,
+    Outcome.ACCEPTED: DONE,
+    Outcome.INTENDED: UNKNOWN,
+    Outcome.DROPPED: REFUSED,
+    Outcome.TOLD: DONE,
 }
+_TORN: Final = frozenset({"debit_unknown", "sale_unfinished"})
 Command = Callable[[argparse.Namespace, TextIO], int]
 
 
@@ -43,7 +57,7 @@ def main(argv: Sequence[str], out: TextIO, err: TextIO) -> int:
         return REFUSED
     except Fault as fault:
         err.write(f"{fault.code}: {fault.text(arguments.language)}\n")
-        return CANNOT
+        return UNKNOWN if fault.code in _TORN else CANNOT
     except Refused as refusal:
         err.write(f"{refusal.code}: {refusal.detail}\n")
         return REFUSED
@@ -74,8 +88,9 @@ def _sell(arguments: argparse.Namespace, out: TextIO) -> int:
     pay_code = arguments.pay_code
     if arguments.picture is not None:
         pay_code = read_picture(_read_file(arguments.picture))
-    with _open(arguments) as terminal:
-        terminal.recover()
+    with _sam_of(arguments) as sam, _open(arguments, sam) as terminal:
+        if not arguments.offline_first:  # a bus does not wait for the backend
+            terminal.recover()
         if pay_code is not None:
             receipt = terminal.sell(
                 amount_fen, register_reference=arguments.register_reference, pay_code=pay_code
@@ -92,6 +107,68 @@ def _sell(arguments: argparse.Namespace, out: TextIO) -> int:
             finally:
                 reader.close()
     return _print(receipt, arguments, out)
+
+
+def _balance(arguments: argparse.Namespace, out: TextIO) -> int:
+    order = Order(OrderKind.BALANCE, "balance")
+    with _sam_of(arguments) as sam, _open(arguments, sam) as terminal:
+        reader = PcscReader(arguments.reader_name)
+        try:
+            channel = reader.wait_for_card(arguments.wait)
+            if channel is None:
+                raise ReaderFault("no_card")
+            receipt = terminal.tap(order, channel, reader.name)
+        finally:
+            reader.close()
+    return _print(receipt, arguments, out)
+
+
+def _forward(arguments: argparse.Namespace, out: TextIO) -> int:
+    """Uploads what waits, once; profile and deny list first."""
+    with _open(arguments) as terminal:
+        step = terminal.forward()
+        out.write(_status_line(terminal))
+    if step.kind is StepKind.FAILED:
+        out.write(f"{step.code}\n")
+        return CANNOT
+    return UNKNOWN if step.is_left else DONE
+
+
+def _status(arguments: argparse.Namespace, out: TextIO) -> int:
+    with _open(arguments) as terminal:
+        out.write(_status_line(terminal))
+        for entry in terminal.journal.torn():
+            receipt = terminal.ask_again(entry.draft.reference)
+            out.write(receipt.in_short(arguments.language) + "\n")
+    return DONE
+
+
+def _status_line(terminal: Terminal) -> str:
+    """One line for scripts: `name=figure …`."""
+    status = terminal.status()
+    backlog = status.backlog
+    figures = {
+        "offline": status.standing.level.name.lower(),
+        "reason": status.standing.code or status.damage or "none",
+        "profile": status.profile_version,
+        "deny_list": status.deny_list_version,
+        "waiting": backlog.count,
+        "waiting_fen": backlog.sum_fen,
+        "torn": backlog.torn_count,
+        "aside": backlog.aside_count,
+    }
+    return " ".join(f"{name}={value}" for name, value in figures.items()) + "\n"
+
+
+@contextmanager
+def _sam_of(arguments: argparse.Namespace) -> Iterator[Sam | None]:
+    """The software SAM of a folder, where one was named. Raises SamFault."""
+    if arguments.sam is None:
+        yield None
+        return
+    passphrase = read_passphrase(arguments.sam_passphrase or arguments.sam / "passphrase")
+    with closing(open_sam(arguments.sam, passphrase)) as sam:
+        yield sam
 
 
 def _ask_again(arguments: argparse.Namespace, out: TextIO) -> int:
@@ -155,6 +232,22 @@ def _readers(arguments: argparse.Namespace, out: TextIO) -> int:
     return DONE
 
 
+def _serve(arguments: argparse.Namespace, out: TextIO) -> int:
+    def on_ready(server: LocalServer) -> None:
+        out.write(f"{server.page_url()}\n")
+        out.flush()
+
+    with _sam_of(arguments) as sam, _open(arguments, sam) as terminal:
+        serve_terminal(
+            terminal,
+            arguments.state,
+            port=arguments.port,
+            reader_name=arguments.reader_name,
+            on_ready=on_ready,
+        )
+    return DONE
+
+
 def _profile(arguments: argparse.Namespace, out: TextIO) -> int:
     with _open(arguments) as terminal:
         profile = terminal.profile()
@@ -168,8 +261,13 @@ def _profile(arguments: argparse.Namespace, out: TextIO) -> int:
     return DONE
 
 
-def _open(arguments: argparse.Namespace) -> Terminal:
-    return Terminal.open(arguments.state, language=arguments.language)
+def _open(arguments: argparse.Namespace, sam: Sam | None = None) -> Terminal:
+    return Terminal.open(
+        arguments.state,
+        language=arguments.language,
+        sam=sam,
+        is_offline_first=True if getattr(arguments, "offline_first", False) else None,
+    )
 
 
 def _print(receipt: Receipt, arguments: argparse.Namespace, out: TextIO) -> int:
@@ -230,7 +328,16 @@ def _add_sale_commands(commands: argparse._SubParsersAction[argparse.ArgumentPar
     source.add_argument("--pay-code", help="the line a scanner typed")
     source.add_argument("--picture", type=Path, help="PNG or JPEG with a pay code")
     sell.add_argument("--reader-name", help="part of a PC/SC reader's name")
+    sell.add_argument(
+        "--offline-first", action="store_true", help="ask the backend only where we may not decide"
+    )
+    _add_sam(sell)
     sell.set_defaults(command=_sell)
+    balance = commands.add_parser("balance", help="what is on a card")
+    balance.add_argument("--wait", type=float, default=CARD_SECONDS, help="seconds for a card")
+    balance.add_argument("--reader-name", help="part of a PC/SC reader's name")
+    _add_sam(balance)
+    balance.set_defaults(command=_balance)
     ask = commands.add_parser("ask-again", help="how a sale stands; without reference: all open")
     ask.add_argument("--register-reference")
     ask.set_defaults(command=_ask_again)
@@ -243,6 +350,13 @@ def _add_sale_commands(commands: argparse._SubParsersAction[argparse.ArgumentPar
     refund.add_argument("--refund-reference", required=True, help="the register's own number")
     refund.add_argument("--reason", default="refund")
     refund.set_defaults(command=_refund)
+
+
+def _add_sam(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--sam", type=Path, metavar="FOLDER", help="a software SAM: e-purses pay")
+    command.add_argument(
+        "--sam-passphrase", type=Path, metavar="FILE", help="mode 0600 (default: FOLDER/passphrase)"
+    )
 
 
 def _add_other_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -261,5 +375,14 @@ def _add_other_commands(commands: argparse._SubParsersAction[argparse.ArgumentPa
     paid.set_defaults(command=_paid)
     readers = commands.add_parser("readers", help="list PC/SC readers")
     readers.set_defaults(command=_readers)
+    serve = commands.add_parser("serve", help="the local API and the page for a cash register")
+    serve.add_argument("--port", type=int, default=PORT, help="of 127.0.0.1; 0: any free one")
+    serve.add_argument("--reader-name", help="part of a PC/SC reader's name")
+    _add_sam(serve)
+    serve.set_defaults(command=_serve)
     profile = commands.add_parser("profile", help="what this terminal accepts")
     profile.set_defaults(command=_profile)
+    forward = commands.add_parser("forward", help="upload offline sales, refresh what is known")
+    forward.set_defaults(command=_forward)
+    status = commands.add_parser("status", help="what may be sold offline, and what waits")
+    status.set_defaults(command=_status)

@@ -36,15 +36,22 @@ class Delivery:
 
     def send_first(self, entry: Entry, steps: Steps) -> Entry:
         """The first sending of a fresh entry; asks by id when the answer is lost."""
+        try:
+            return self.send_fresh(entry, steps)
+        except Unreachable as failure:
+            return self._settle(entry, (EntryState.REFUSED, never_sent(failure)), steps)
+
+    def send_fresh(self, entry: Entry, steps: Steps) -> Entry:
+        """The same; raises Unreachable where the request surely never left."""
         started = self.clock.elapsed()
         try:
             outcome = self._post(entry)
         except Refused as refusal:
             outcome = _refusal(refusal)
         except Unreachable as failure:
-            if failure.sent:
-                return self.ask(entry)
-            outcome = EntryState.REFUSED, _never_sent(failure)
+            if not failure.sent:
+                raise
+            return self.ask(entry)
         if outcome is None:
             return self.ask(entry)
         milliseconds = round((self.clock.elapsed() - started) * 1000, 3)
@@ -140,7 +147,8 @@ def _refusal(refusal: Refused) -> tuple[EntryState, Mapping[str, Any]]:
     return EntryState.REFUSED, json.loads(json.dumps(answer))
 
 
-def _never_sent(failure: Unreachable) -> Mapping[str, Any]:
+def never_sent(failure: Unreachable) -> dict[str, Any]:
+    """The answer of a sale that ends because no connection came about."""
     return {
         "code": "backend_unreachable",
         "detail": failure.reason,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -15,13 +16,33 @@ from reader_bridge.journal import Entry, EntryKind, EntryState
 
 
 class Outcome(Enum):
-    """How a sale or refund stands. Only UNKNOWN is worth asking again."""
+    """How a sale or refund stands. UNKNOWN is worth asking again; INTENDED wants the same card."""
 
     CAPTURED = "captured"
     POSTED = "posted"  # a refund
     REFUSED = "refused"
     REVERSED = "reversed"
     UNKNOWN = "unknown"
+    ACCEPTED = "accepted"  # taken offline: green; the backend hears of it later
+    INTENDED = "intended"  # torn: only the same card can tell
+    DROPPED = "dropped"  # torn, and the card has proved that it did not pay
+    TOLD = "told"  # a balance was read; nothing was sold
+
+
+@dataclass(frozen=True, slots=True)
+class LogLine:
+    """One line of a purse's own log. `kind` is its TTI: 02 load, 06 purchase, 09 compound."""
+
+    amount_fen: int
+    kind: int
+    terminal_number: str  # 12 hex digits
+    moment: str  # CCYYMMDDHHMMSS, in China
+
+    def in_short(self, language: Language) -> str:
+        """One line on a receipt."""
+        sign = "+" if self.kind == _TTI_LOAD else "-"
+        amount = f"{sign}{format_yuan(self.amount_fen)} {_YUAN.read(language)}"
+        return f"{self.moment} {amount} {self.terminal_number}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +85,19 @@ class Receipt:
     created_at: str | None = None
     is_repeated: bool = False  # the first result of this reference, told again
     steps: tuple[tuple[str, float], ...] = ()
+    reader_name: str | None = None  # where the card was shown
+    finished: tuple[Receipt, ...] = ()  # torn sales of this card that this tap brought to an end
+    log: tuple[LogLine, ...] = ()  # of a purse whose balance was asked for, newest first
 
     @property
     def is_paid(self) -> bool:
+        """The backend says so."""
         return self.outcome is Outcome.CAPTURED
+
+    @property
+    def is_green(self) -> bool:
+        """The merchant may hand over the goods."""
+        return self.outcome in {Outcome.CAPTURED, Outcome.ACCEPTED}
 
     def text(self, language: Language | None = None) -> str:
         """Lines to print, without the times."""
@@ -89,12 +119,16 @@ class Receipt:
 
     def _rows(self, language: Language) -> list[tuple[Text, str | None]]:
         unit = _YUAN.read(language)
-        balance = None if self.balance_fen is None else f"{format_yuan(self.balance_fen)} {unit}"
+        is_balance = self.outcome is Outcome.TOLD
+        balance = _UNKNOWN.read(language) if is_balance else None
+        if self.balance_fen is not None:
+            balance = f"{format_yuan(self.balance_fen)} {unit}"
+        amount = None if is_balance else f"{format_yuan(self.amount_fen)} {unit}"
         refusal = self.refusal
         reason = f"{refusal.text.read(language)} [{refusal.code}]" if refusal else None
         method = self.method and _METHODS.get(self.method, Text(self.method, self.method))
         return [
-            (Text("金额", "Amount"), f"{format_yuan(self.amount_fen)} {unit}"),
+            (Text("金额", "Amount"), amount),
             (Text("原因", "Reason"), reason),
             (Text("余额", "Balance"), balance),
             (Text("方式", "Method"), method.read(language) if method else None),
@@ -106,7 +140,14 @@ class Receipt:
             (Text("退款号", "Refund"), self.refund_id),
             (Text("时间", "Time"), _local_time(self.created_at)),
             (Text("业务日期", "Business date"), self.business_date),
+            *((_BEFORE, one.in_short(language)) for one in self.finished),
+            *((_LOG, one.in_short(language)) for one in self.log),
         ]
+
+    def in_short(self, language: Language) -> str:
+        """One line on another receipt."""
+        amount = f"{format_yuan(self.amount_fen)} {_YUAN.read(language)}"
+        return f"{_OUTCOMES[self.outcome].read(language)} {amount} {self.register_reference}"
 
 
 def receipt_of_entry(heading: Heading, entry: Entry, *, is_repeated: bool) -> Receipt:
@@ -130,14 +171,43 @@ def receipt_of_entry(heading: Heading, entry: Entry, *, is_repeated: bool) -> Re
         refusal = _refusal_of_answer(answer)
         balance_fen = _whole_or_none(refusal.data.get("balance_fen"))
         return replace(receipt, refusal=refusal, balance_fen=balance_fen)
+    if entry.state is EntryState.ACCEPTED:
+        return _with_proof(receipt, json.loads(entry.body).get("proof", {}))
     return _with_facts(receipt, answer)
+
+
+def _with_proof(receipt: Receipt, proof: Mapping[str, Any]) -> Receipt:
+    """What a purse said to a sale that the backend has not seen yet.
+
+    Without the SAM's word nobody saw the card prove itself: no green light until the issuer spoke.
+    """
+    if proof.get("kind") != "purse":
+        return receipt
+    is_unchecked = proof.get("mac2_unchecked") is True
+    return replace(
+        receipt,
+        outcome=Outcome.UNKNOWN if is_unchecked else Outcome.ACCEPTED,
+        balance_fen=_whole_or_none(proof.get("balance_after_fen")),
+        token_number_masked=masked_purse(str(proof.get("purse_number"))),
+    )
+
+
+def masked_purse(purse_number: str) -> str:
+    """The first and last four of its 20 digits."""
+    return f"{purse_number[:4]} **** **** **** {purse_number[-4:]}"
+
+
+def words_of_fault(fault: Fault) -> dict[str, str]:
+    """In both languages, as the journal keeps them."""
+    return {"zh": fault.text("zh-CN"), "en": fault.text("en")}
 
 
 def receipt_of_fault(
     heading: Heading, fault: Fault, amount_fen: int, register_reference: str
 ) -> Receipt:
     """A card or code that the terminal itself turned away: nothing was stored or sent."""
-    text = Text(fault.text("zh-CN"), fault.text("en"))
+    words = words_of_fault(fault)
+    text = Text(_plain(words["zh"]), _plain(words["en"]))
     return Receipt(
         heading=heading,
         outcome=Outcome.REFUSED,
@@ -176,10 +246,16 @@ def _with_facts(receipt: Receipt, answer: Mapping[str, Any]) -> Receipt:
 
 def _refusal_of_answer(answer: Mapping[str, Any]) -> Refusal:
     """A refusal as the journal keeps it: code, detail, retryable, data."""
-    # braces in a backend's words are not placeholders
-    plain = str(answer["detail"]).replace("{", "{{").replace("}", "}}")
+    plain = _plain(str(answer["detail"]))
     text = REFUSALS.get(answer["code"], Text(plain, plain))
+    if "words" in answer:  # the terminal's own, with its figures
+        text = Text(_plain(answer["words"]["zh"]), _plain(answer["words"]["en"]))
     return Refusal(answer["code"], text, bool(answer["retryable"]), answer["data"])
+
+
+def _plain(words: str) -> str:
+    """Braces in somebody's words are not placeholders."""
+    return words.replace("{", "{{").replace("}", "}}")
 
 
 def _whole_or_none(value: object) -> int | None:
@@ -198,7 +274,11 @@ def _local_time(moment: str | None) -> str | None:
         return None
 
 
+_TTI_LOAD: Final = 2
 _YUAN: Final = Text("元", "CNY")
+_UNKNOWN: Final = Text("未知", "unknown")
+_BEFORE: Final = Text("该卡上一笔", "Sale before")
+_LOG: Final = Text("卡内记录", "Card log")
 _REPEATED: Final = Text("(重复打印:此单已处理)", "(told again: this reference is settled)")
 _OUTCOMES: Final[Mapping[Outcome, Text]] = {
     Outcome.CAPTURED: Text("支付成功", "PAID"),
@@ -206,12 +286,20 @@ _OUTCOMES: Final[Mapping[Outcome, Text]] = {
     Outcome.REFUSED: Text("交易失败,未扣款", "REFUSED, nothing charged"),
     Outcome.REVERSED: Text("已冲正,未扣款", "REVERSED, nothing charged"),
     Outcome.UNKNOWN: Text("结果未知,请稍后查询", "OUTCOME UNKNOWN, ask again"),
+    Outcome.ACCEPTED: Text("脱机支付成功,待上送", "PAID OFFLINE, to be uploaded"),
+    Outcome.INTENDED: Text(
+        "交易未完成,请将同一张卡重新靠近", "NOT FINISHED, hold the same card to the reader again"
+    ),
+    Outcome.DROPPED: Text("未扣款,可重新收款", "NOT PAID, nothing charged"),
+    Outcome.TOLD: Text("余额查询", "BALANCE"),
 }
 _METHODS: Final[Mapping[str, Text]] = {
     "tap": Text("挥卡", "tap"),
     "pay_code": Text("付款码", "pay code"),
     "merchant_code": Text("收款码", "merchant code"),
     "refund": Text("退款", "refund"),
+    "purse": Text("电子钱包", "e-purse"),
+    "ride_code": Text("乘车码", "ride code"),
 }
 REFUSALS: Final[Mapping[str, Text]] = {
     "insufficient_funds": Text("余额不足", "Not enough money in the wallet"),

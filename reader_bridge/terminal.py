@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import re
-from datetime import UTC, datetime
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Final, Self
 
 from typeid import TypeID
 
-from card_protocol.errors import MalformedBytes
-from card_protocol.mobile_card import TransactionData, TransactionType
+from reader_bridge.acceptance import (
+    Acceptance,
+    Desk,
+    Forwarding,
+    KeepingUploader,
+    Knowledge,
+    Known,
+    Line,
+    Order,
+    OrderKind,
+    TerminalStatus,
+    forward_all,
+    status_of,
+)
 from reader_bridge.amounts import require_amount
 from reader_bridge.backend_client import BackendClient, Unreachable
 from reader_bridge.client_key import (
@@ -26,15 +37,13 @@ from reader_bridge.client_key import (
     make_folder,
     save_identity,
 )
-from reader_bridge.clock import CHINA, Clock
-from reader_bridge.codes import read_scanner_line
-from reader_bridge.delivery import PAYMENTS_PATH, Delivery, Steps
-from reader_bridge.exchange import Exchange
-from reader_bridge.faults import CardFault, CodeFault, Language, ReaderFault, TerminalFault
+from reader_bridge.clock import Clock
+from reader_bridge.delivery import PAYMENTS_PATH, Delivery
+from reader_bridge.faults import CodeFault, Language, ReaderFault, TerminalFault
+from reader_bridge.forward import Sender, Step
 from reader_bridge.journal import Draft, Entry, EntryKind, EntryState, Journal
-from reader_bridge.kernels import mobile_card
 from reader_bridge.profile import Profile, ProfileKeeper, profile_of
-from reader_bridge.readers.port import Reader
+from reader_bridge.readers.port import CardChannel, Reader
 from reader_bridge.receipt import (
     Heading,
     Receipt,
@@ -42,6 +51,7 @@ from reader_bridge.receipt import (
     receipt_of_fault,
     receipt_of_payment,
 )
+from reader_bridge.sam.port import Sam
 
 PROFILE_SECONDS: Final = 600.0
 REASON_CHARACTERS_MAX: Final = 120
@@ -67,13 +77,31 @@ class Terminal:
         *,
         clock: Clock,
         language: Language,
+        folder: Path | None = None,
+        make_client: Callable[[], BackendClient] | None = None,
+        sam: Sam | None = None,
+        is_offline_first: bool | None = None,
     ) -> None:
+        """Without `folder` nothing is known or kept offline. The SAM stays the caller's."""
         self.identity, self.journal, self.client = identity, journal, client
-        self._clock = clock
+        self._clock, self.language = clock, language
         self._heading = Heading(
             identity.merchant_name, identity.shop_name, identity.terminal_number, language
         )
         self._delivery = Delivery(journal, client, clock)
+        self._make_client = make_client
+        self._forwarding: Forwarding | None = None
+        self._line = Line(clock.elapsed)
+        self._line.listen(self._network_returned)
+        self._knowledge = None if folder is None else Knowledge(folder, identity.client_id)
+        self._acceptance = Acceptance(
+            Desk(journal, self._delivery, clock, self._heading, self._line, self._wake),
+            self._knowledge,
+            sam,
+            self._ask_profile,
+            folder,
+            is_offline_first=is_offline_first,
+        )
         self._profile: Profile | None = None
         self._profile_until = 0.0
 
@@ -111,20 +139,46 @@ class Terminal:
 
     @classmethod
     def open(
-        cls, folder: Path, *, language: Language = "zh-CN", clock: Clock | None = None
+        cls,
+        folder: Path,
+        *,
+        language: Language = "zh-CN",
+        clock: Clock | None = None,
+        sam: Sam | None = None,
+        is_offline_first: bool | None = None,
     ) -> Self:
-        """An activated terminal. Raises TerminalFault(not_activated, state_damaged, …)."""
+        """An activated terminal. `sam`: purses are taken; `is_offline_first`: else as the profile's
+        mode says. Raises TerminalFault(not_activated, state_damaged, …)."""
         identity, key = load_identity(folder), load_key(folder)
         clock = clock or Clock()
-        client = BackendClient(
-            identity.url, key, identity.client_id, language=language, clock=clock
-        )
+
+        def make_client() -> BackendClient:
+            return BackendClient(
+                identity.url, key, identity.client_id, language=language, clock=clock
+            )
+
+        client = make_client()
         try:
             journal = Journal(folder / JOURNAL_FILE)
         except TerminalFault:
             client.close()
             raise
-        return cls(identity, journal, client, clock=clock, language=language)
+        try:
+            return cls(
+                identity,
+                journal,
+                client,
+                clock=clock,
+                language=language,
+                folder=folder,
+                make_client=make_client,
+                sam=sam,
+                is_offline_first=is_offline_first,
+            )
+        except BaseException:
+            client.close()
+            journal.close()
+            raise
 
     def __enter__(self) -> Self:
         return self
@@ -133,6 +187,11 @@ class Terminal:
         self.close()
 
     def close(self) -> None:
+        """Uploads end after the request under way. May be called again."""
+        if self._forwarding is not None:
+            self._forwarding.close()
+            self._forwarding = None
+        self._acceptance.close()
         self.client.close()
         self.journal.close()
 
@@ -166,32 +225,54 @@ class Terminal:
         if (reader is None) == (pay_code is None):
             raise ValueError("a sale is made with a reader or with a pay code")
         require_amount(amount_fen)
-        known = self.journal.last_result(_require_reference(register_reference))
+        order = Order(OrderKind.SALE, register_reference, amount_fen)
+        known = self._acceptance.find_known(order)
         if known is not None:
-            return self._told_again(known, amount_fen)
-        self.client.ensure_session()
-        profile = self.profile()
-        try:
-            if reader is not None:
-                proof, application, steps = self._tap(reader, amount_fen, profile, card_seconds)
-            else:
-                content = read_scanner_line(pay_code or "")
-                proof, application, steps = {"kind": "pay_code", "content": content}, None, ()
-        except (CardFault, CodeFault) as fault:
-            return receipt_of_fault(self._heading, fault, amount_fen, register_reference)
-        payment_id = str(TypeID(prefix="pay"))
-        draft = Draft(
-            kind=EntryKind.SALE,
-            entry_id=payment_id,
-            reference=register_reference,
-            payment_id=payment_id,
-            amount_fen=amount_fen,
-            method=proof["kind"],
-            application=application,
-        )
-        facts = {"payment_id": payment_id, "amount_fen": amount_fen, "capture": True}
-        facts |= {"proof": proof, "register_reference": register_reference}
-        return self._store_and_send(draft, facts, steps)
+            return known
+        sale = self._acceptance.sale_of(order)
+        if reader is None:
+            try:
+                return self._acceptance.pay_code(sale, pay_code or "")
+            except CodeFault as fault:
+                return receipt_of_fault(self._heading, fault, amount_fen, register_reference)
+        channel = reader.wait_for_card(card_seconds)
+        if channel is None:
+            raise ReaderFault("no_card")
+        return self.tap(order, channel, reader.name)
+
+    def tap(self, order: Order, channel: CardChannel, reader_name: str) -> Receipt:
+        """As `Acceptor.tap`: the card in the field, whatever it carries, online or not."""
+        return self._acceptance.tap(order, channel, reader_name)
+
+    def code(self, order: Order, payload: bytes) -> Receipt:
+        """As `Acceptor.code`: pay codes online, ride codes where the profile takes them."""
+        return self._acceptance.code(order, payload)
+
+    def refresh(self) -> Known:
+        """Fetch profile and deny list now. Raises Refused, Unreachable, TerminalFault."""
+        return self._get_knowledge().refresh(self.client)
+
+    def start_forwarding(self) -> None:
+        """From now on offline sales go up and profile and deny list stay fresh by themselves."""
+        if self._forwarding is None:
+            if self._make_client is None:
+                raise ValueError("a terminal without a folder has one client only")
+            knowledge, client = self._get_knowledge(), self._make_client()
+            uploader = KeepingUploader(self.journal, client, self._clock, knowledge, self._line)
+            sender = Sender(self.journal, uploader, self._clock)
+            self._forwarding = Forwarding(uploader, sender, client)
+
+    def forward(self) -> Step:
+        """One round of uploads in this thread, after a refresh where that succeeds."""
+        self.journal.bring_back()
+        knowledge = self._get_knowledge()
+        uploader = KeepingUploader(self.journal, self.client, self._clock, knowledge, self._line)
+        return forward_all(uploader)
+
+    def status(self) -> TerminalStatus:
+        """How much may be sold offline now, and what waits. Raises TerminalFault."""
+        now = int(self._clock.unix_now())
+        return status_of(self._knowledge, self.journal, self._forwarding, now)
 
     def ask_again(self, register_reference: str) -> Receipt:
         """How the sale of this reference stands. Raises TerminalFault(sale_unknown)."""
@@ -238,7 +319,7 @@ class Terminal:
                 raise TerminalFault(
                     "reference_used_differently", reference=refund_reference, field="sale"
                 )
-            return self._told_again(known, amount_fen)
+            return self._acceptance.desk.told_again(known, amount_fen)
         if sale.state is not EntryState.CAPTURED:
             raise TerminalFault("sale_not_captured", reference=register_reference)
         self.client.ensure_session()
@@ -254,7 +335,8 @@ class Terminal:
         )
         words = reason[:REASON_CHARACTERS_MAX]
         facts = {"refund_id": refund_id, "amount_fen": amount_fen, "reason": words}
-        return self._store_and_send(draft, facts, ())
+        body = json.dumps(facts, ensure_ascii=False, separators=(",", ":")).encode()
+        return self._acceptance.desk.sell_online(draft, lambda _: body, ())
 
     def merchant_code(self, amount_fen: int | None, bill_number: str) -> str:
         """The text of a code the customer scans. The same bill gives the same request again."""
@@ -280,70 +362,23 @@ class Terminal:
                 return receipt_of_payment(self._heading, payment)
         return None
 
-    def _tap(
-        self, reader: Reader, amount_fen: int, profile: Profile, card_seconds: float
-    ) -> tuple[dict[str, Any], str, Steps]:
-        """Raises CardFault; ReaderFault also when nobody shows a card."""
-        channel = reader.wait_for_card(card_seconds)
-        if channel is None:
-            raise ReaderFault("no_card")
-        try:
-            started = self._clock.elapsed()
-            exchange = Exchange(channel, self._clock.elapsed)
-            transaction = self._transaction(amount_fen, profile)
-            proof = mobile_card.tap(
-                exchange, transaction, profile.applications, profile.issuer_keys
-            )
-            mobile_card.require_valid_at(proof.certificate, int(self._clock.unix_now()))
-        finally:
-            channel.close()
-        whole = round((self._clock.elapsed() - started) * 1000, 3)
-        steps = (*((timing.name, timing.milliseconds) for timing in exchange.timings),)
-        wire = {
-            "kind": "tap",
-            "pdol_data": _b64u(proof.pdol_data),
-            "gpo_response": _b64u(proof.gpo_response),
-        }
-        return wire, proof.application.label, (*steps, ("card", whole))
+    def _ask_profile(self) -> Profile:
+        """While no signed one is kept. Raises Refused, Unreachable."""
+        self.client.ensure_session()
+        return self.profile()
 
-    def _transaction(self, amount_fen: int, profile: Profile) -> TransactionData:
-        now = datetime.fromtimestamp(self._clock.unix_now(), UTC).astimezone(CHINA)
-        try:
-            return TransactionData(
-                amount_fen=amount_fen,
-                date=bytes.fromhex(now.strftime("%y%m%d")),
-                time=bytes.fromhex(now.strftime("%H%M%S")),
-                transaction_type=TransactionType.PURCHASE,
-                unpredictable_number=self._clock.random_bytes(4),
-                terminal_number=profile.terminal_number,
-                merchant_number=profile.merchant_number,
-            )
-        except MalformedBytes:  # numbers that no card can be told: the profile is to blame
-            raise Unreachable("profile_not_understood", sent=False) from None
+    def _wake(self) -> None:
+        if self._forwarding is not None:
+            self._forwarding.sender.wake()
 
-    def _store_and_send(self, draft: Draft, facts: dict[str, Any], steps: Steps) -> Receipt:
-        """On the disk first, then on the wire: exactly these bytes, now and whenever again."""
+    def _network_returned(self) -> None:
+        if self._forwarding is not None:
+            self._forwarding.sender.network_returned()
 
-        def body_of(counter: int) -> bytes:
-            is_sale = draft.kind is EntryKind.SALE
-            whole = {**facts, "terminal_counter": counter} if is_sale else facts
-            return json.dumps(whole, ensure_ascii=False, separators=(",", ":")).encode()
-
-        started = self._clock.elapsed()
-        entry, is_new = self.journal.store(draft, body_of, int(self._clock.unix_now()))
-        stored = round((self._clock.elapsed() - started) * 1000, 3)
-        if not is_new:  # another process used the reference while the card was read
-            return self._told_again(entry, draft.amount_fen)
-        return self._receipt(self._delivery.send_first(entry, (*steps, ("store", stored))))
-
-    def _told_again(self, entry: Entry, amount_fen: int) -> Receipt:
-        if entry.draft.amount_fen != amount_fen:
-            raise TerminalFault(
-                "reference_used_differently", reference=entry.draft.reference, field="amount"
-            )
-        if entry.state is EntryState.STORED:
-            entry = self._delivery.ask(entry)
-        return self._receipt(entry, is_repeated=True)
+    def _get_knowledge(self) -> Knowledge:
+        if self._knowledge is None:
+            raise ValueError("a terminal without a folder knows nothing offline")
+        return self._knowledge
 
     def _get_sale(self, register_reference: str) -> Entry:
         entry = self.journal.last_result(_require_reference(register_reference))
@@ -353,10 +388,6 @@ class Terminal:
 
     def _receipt(self, entry: Entry, *, is_repeated: bool = False) -> Receipt:
         return receipt_of_entry(self._heading, entry, is_repeated=is_repeated)
-
-
-def _b64u(body: bytes) -> str:
-    return base64.urlsafe_b64encode(body).rstrip(b"=").decode()
 
 
 def _require_reference(reference: str) -> str:

@@ -9,6 +9,7 @@ from reader_bridge.offline.decision import (
     PurseFacts,
     Refuse,
     decide,
+    within_limits,
 )
 from reader_bridge.offline.rides import RideGate, SqliteUsedCodes
 from reader_bridge.offline.standing import Level, Standing, standing_of
@@ -27,4 +28,5 @@ __all__ = [
     "decide",
     "require_no_identity_code",
     "standing_of",
+    "within_limits",
 ]

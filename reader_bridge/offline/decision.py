@@ -145,6 +145,17 @@ def decide(
         return Refuse("card_answer_malformed")
 
 
+def within_limits(
+    amount_fen: int,
+    profile: SignedProfile,
+    deny_list: DenyList | None,
+    usage: Usage,
+    now: int,
+) -> Accept | Refuse:
+    """The last part of `decide` alone, for what no card shows: a ride code that was checked."""
+    return next(_limits(_Moment(profile, deny_list, usage, now), amount_fen), Accept())
+
+
 def _mobile_card(
     facts: MobileCardFacts, moment: _Moment, is_genuine: CertificateCheck
 ) -> Iterator[Refuse]:
