@@ -9,8 +9,10 @@ from sdk_mobile.attesting import Attester, SandboxPlatform
 from sdk_mobile.client import Language
 from sdk_mobile.errors import (
     AnswerMalformed,
+    ClockWrong,
     CodeUnreadable,
     KeysUnreadable,
+    LoginLocked,
     NotReady,
     Offline,
     OutcomeUnknown,
@@ -22,16 +24,19 @@ from sdk_mobile.errors import (
     StorageFailed,
 )
 from sdk_mobile.identity_code import IdentityCodes, IdentityCodeView
+from sdk_mobile.keychain import Keychain, KeychainStorage
 from sdk_mobile.keys import DeviceKeys, SoftwareDeviceKeys
 from sdk_mobile.models import (
     Account,
     Balance,
     CardChange,
+    ClockView,
     Device,
     History,
     Line,
     LoginCode,
     MerchantCodeView,
+    OfflineView,
     PayCodeView,
     Payment,
     Person,
@@ -40,6 +45,7 @@ from sdk_mobile.models import (
 )
 from sdk_mobile.operations import Resumed
 from sdk_mobile.pictures import PictureKind
+from sdk_mobile.recovery import Recovered
 from sdk_mobile.ride_code import RideCodes, RideCodeView
 from sdk_mobile.storage import FileStorage, MemoryStorage, Storage
 from sdk_mobile.wallet import Wallet
@@ -50,6 +56,8 @@ __all__ = [
     "Attester",
     "Balance",
     "CardChange",
+    "ClockView",
+    "ClockWrong",
     "CodeUnreadable",
     "Device",
     "DeviceKeys",
@@ -57,14 +65,18 @@ __all__ = [
     "History",
     "IdentityCodeView",
     "IdentityCodes",
+    "Keychain",
+    "KeychainStorage",
     "KeysUnreadable",
     "Language",
     "Line",
     "LoginCode",
+    "LoginLocked",
     "MemoryStorage",
     "MerchantCodeView",
     "NotReady",
     "Offline",
+    "OfflineView",
     "OutcomeUnknown",
     "PayCodeView",
     "Payment",
@@ -72,6 +84,7 @@ __all__ = [
     "PhoneCard",
     "PictureKind",
     "Problem",
+    "Recovered",
     "Refused",
     "Resumed",
     "RideCodeView",

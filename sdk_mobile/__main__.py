@@ -29,6 +29,7 @@ from sdk_mobile.wallet import Wallet
 
 OK, REFUSED, UNUSABLE = 0, 1, 2
 REFILL_LOOK_SECONDS = 30.0
+RE_ENROL = "re-enrol"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -37,12 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         storage = FileStorage(Path(options.state))
         try:
-            vendor = options.vendor_key
-            platform = None if vendor is None else SandboxPlatform.load(vendor)
-            with Wallet(
-                options.url, storage, language=options.language, attester=platform
-            ) as wallet:
-                _COMMANDS[options.command](wallet, options)
+            _run(storage, options)
         finally:
             storage.close()
     except (StorageDamaged, StorageFailed, ValueError) as error:
@@ -55,6 +51,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return REFUSED
     return OK
+
+
+def _run(storage: FileStorage, options: argparse.Namespace) -> None:
+    if options.command == RE_ENROL:  # before a wallet is made, which damage forbids
+        _re_enrol(storage)
+        return
+    vendor = options.vendor_key
+    platform = None if vendor is None else SandboxPlatform.load(vendor)
+    with Wallet(options.url, storage, language=options.language, attester=platform) as wallet:
+        _COMMANDS[options.command](wallet, options)
+
+
+def _re_enrol(storage: FileStorage) -> None:
+    done = Wallet.re_enrol(storage)
+    print(f"put aside: {', '.join(done.put_aside) or 'nothing'}")
+    for operation_id in done.dropped:
+        print(f"dropped: {operation_id}")
+    if done.must_enrol:
+        print("next: login PHONE, resume, card")
 
 
 def yuan_text(amount_fen: int) -> str:
@@ -231,6 +246,7 @@ def _parser() -> argparse.ArgumentParser:
     pay.add_argument("amount_fen", type=fen_from_yuan, metavar="YUAN")
     commands.add_parser("history", help="statement and balance, offline as remembered")
     commands.add_parser("resume", help="learn the outcome of what was left open")
+    commands.add_parser(RE_ENROL, help="the way out of damaged files: begin anew what they held")
     plugged = commands.add_parser("plug", help="plug the card into pcscd's virtual reader")
     plugged.add_argument("--host", default=vpcd.HOST)
     plugged.add_argument("--port", type=int, default=vpcd.PORT)

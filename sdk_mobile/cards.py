@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -78,6 +78,7 @@ class CardBox:
         self._keys = keys
         self._clock = clock
         self._cryptograms: dict[int, bytes] = {}  # of this process, not in the log yet
+        self._on_counted: Callable[[], None] | None = None
 
     def put_keys(self, card: PhoneCard, sealed: SealedKeys) -> None:
         """Opens and stores keys delivered for `card`. Raises KeysUnreadable; old keys stand."""
@@ -120,9 +121,14 @@ class CardBox:
 
     def note_cryptogram(self, atc: int, cryptogram: bytes) -> None:
         """What the card said under this counter. Written with the next tap: a tap writes once."""
-        while len(self._cryptograms) >= LOG_LINES_MAX:
-            del self._cryptograms[next(iter(self._cryptograms))]
-        self._cryptograms[atc] = cryptogram
+        with self._storage.exclusive():  # other threads read and clear them under it
+            while len(self._cryptograms) >= LOG_LINES_MAX:
+                del self._cryptograms[next(iter(self._cryptograms))]
+            self._cryptograms[atc] = cryptogram
+
+    def tell_counted(self, on_counted: Callable[[], None] | None) -> None:
+        """Who hears of each tap counted; it is called at once and must not wait."""
+        self._on_counted = on_counted
 
     def log(self, token_id: str) -> tuple[TapLine, ...] | None:
         """Taps since the last refill, for the backend to compare with what arrived."""
@@ -158,7 +164,16 @@ class CardBox:
                 log = (*log, TapLine(atc, key_index))[-LOG_LINES_MAX:]
             after = replace(before, atc=atc, key_index=key_index, uses=uses, log=log)
             self._storage.write(COUNTER, _encoded(after))
-            return after
+        if self._on_counted is not None:
+            self._on_counted()
+        return after
+
+    def uses_left(self, token_id: str) -> int:
+        """Taps that can be made before the next refill; 0 without valid keys."""
+        keys = self.find_keys(token_id)
+        if keys is None or not keys.is_valid_at(self._clock.now()):
+            return 0
+        return max(0, keys.uses_max - self.counter(token_id).uses_of(keys.key_index))
 
     def needs_refill(self, token_id: str) -> bool:
         """True below one third of the taps or of the time, and without keys."""
@@ -173,11 +188,12 @@ class CardBox:
     def pay_code(self, card: PhoneCard) -> PayCodeView:
         """19 digits for this half minute, made without the network (design A.3).
 
-        Raises NotReady: `no_keys`, `keys_expired`.
+        Raises NotReady: `no_keys`, `keys_expired`; ClockWrong.
         """
         keys = self.find_keys(card.token_id)
         if keys is None:
             raise NotReady("no_keys", "the card has no keys on this phone")
+        self._clock.require_forward()
         if not keys.is_valid_at(self._clock.now()):
             raise NotReady("keys_expired", "the card's keys are not valid now: go online once")
         step = pay_code.step_at(int(self._clock.now_seconds()))

@@ -108,7 +108,8 @@ class Client:
             may_be_done |= result.may_be_done
             problem = result.problem
             wait_seconds = self._wait_seconds(attempt, result)
-            if attempt == ATTEMPTS_MAX or wait_seconds > WAIT_MAX_SECONDS:
+            is_over = attempt == ATTEMPTS_MAX or self._http.is_closed
+            if is_over or wait_seconds > WAIT_MAX_SECONDS:
                 break
             self._sleep(wait_seconds)
         if problem is not None:
@@ -139,6 +140,10 @@ class Client:
             return _Missed(may_be_done=False)
         except httpx.RequestError:
             return _Missed(may_be_done=True)
+        except RuntimeError:  # what httpx says to who asks after `close`, as the refilling thread
+            if not self._http.is_closed:
+                raise
+            return _Missed(may_be_done=False)
         if document is None:  # a captive portal, a proxy's error page: nobody we know
             return _Missed(may_be_done=True)
         if time.monotonic() - started < DATE_TRUST_SECONDS:

@@ -69,13 +69,22 @@ class CodeParts:
         return True
 
     def get(self, card: PhoneCard) -> bytes:
-        """The part, without the network. Raises NotReady: `no_part`, `part_expired`."""
+        """The part, without the network. Raises NotReady: `no_part`, `part_expired`;
+        ClockWrong."""
         held = self._find(card)
         if held is None:
             raise NotReady("no_part", "this code was never prepared: go online once")
+        self._clock.require_forward()
         if self._clock.now() >= held.authorised_until:
             raise NotReady("part_expired", "the issuer's part is out of date: go online once")
         return held.content
+
+    def find_until(self, card: PhoneCard) -> datetime | None:
+        """When the stored part ends; None when there is none, or it has ended."""
+        held = self._find(card)
+        if held is None or self._clock.now() >= held.authorised_until:
+            return None
+        return held.authorised_until
 
     @property
     def _document(self) -> str:

@@ -216,6 +216,7 @@ class Commands:
         sealed = read(_CardAnswer, document).keys
         if sealed is not None:
             self._box.put_keys(card, sealed)
+        card = replace(card, as_of=self._clock.now())
         return replace(state, card=card), card
 
     def _take_keys(self, state: State, operation: Operation, document: Document) -> Taken:

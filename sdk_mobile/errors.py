@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 
 
 class SdkError(Exception):
@@ -72,8 +73,34 @@ class Refused(SdkError):
         return self.problem.data
 
 
+class LoginLocked(Refused):
+    """Too many wrong one-time codes: this code is void, the right one too. Ask for another.
+
+    `until`: when the lock ends by itself; `new_code_at`: from when another code may be asked for
+    (None where the backend did not say). Both by the backend's clock.
+    """
+
+    def __init__(self, problem: Problem, until: datetime, new_code_at: datetime | None) -> None:
+        super().__init__(problem)
+        self.until = until
+        self.new_code_at = new_code_at
+
+
 class SignedOut(SdkError):
-    """There is no session, or the backend ended it: log in again. Stored operations stay."""
+    """There is no session, or the backend ended it: log in again. Stored operations stay.
+
+    `reason` is stable: `no_session`, or the backend's code, e.g. `session_ended`. After
+    `refresh_reused` a copy of this phone's tokens was used: tell the holder so.
+    """
+
+    def __init__(self, detail: str, reason: str = "no_session") -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail
+
+    @property
+    def was_copied(self) -> bool:
+        return self.reason == "refresh_reused"
 
 
 class NotReady(SdkError):
@@ -83,6 +110,15 @@ class NotReady(SdkError):
         super().__init__(f"{code}: {detail}")
         self.code = code
         self.detail = detail
+
+
+class ClockWrong(NotReady):
+    """The phone's clock was set back: codes made by it would be refused. Go online once, and the
+    time is learnt again."""
+
+    def __init__(self, back_seconds: float) -> None:
+        super().__init__("clock_wrong", f"the phone's clock went back {back_seconds:.0f} s")
+        self.back_seconds = back_seconds
 
 
 class CodeUnreadable(SdkError):
@@ -110,7 +146,10 @@ class StorageFailed(SdkError):
 
 
 class StorageDamaged(SdkError):
-    """A stored file is not what was written; it is left as it is, for support to look at."""
+    """A stored file is not what was written; it is left as it is, for support to look at.
+
+    The way out is `Wallet.re_enrol(storage)`. The money is at the backend, not in the file.
+    """
 
     def __init__(self, path: str, reason: str) -> None:
         super().__init__(f"{path}: {reason}")

@@ -56,6 +56,10 @@ class IdentityCodes:
         """Fetches the issuer's part once a day; True when it did. Call it when online."""
         return self._parts.refresh_if_needed(self._card())
 
+    def find_until(self, card: PhoneCard) -> datetime | None:
+        """Until when codes of this card can be made offline; None when they cannot now."""
+        return self._parts.find_until(card)
+
     def show(self, purpose: str, claims: Iterable[str]) -> IdentityCodeView:
         """A fresh code for one of PURPOSES that lets exactly these of CLAIMS be learnt.
 

@@ -30,6 +30,7 @@ class Person:
     name_masked: str | None = None
     id_number_masked: str | None = None
     matched_at: datetime | None = None
+    as_of: datetime | None = None  # when the backend said so
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +134,7 @@ class PhoneCard:
     certificate: bytes = field(repr=False)
     wallet_id: str
     device_id: str
+    as_of: datetime | None = None  # when the backend said so; None in what an older app wrote
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,3 +191,27 @@ class Payment:
     balance_fen: int | None = None
     business_date: str | None = None
     bill_number: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OfflineView:
+    """How long the phone can go on without the network: what is stored, and until when.
+
+    `taps_left` counts taps and not codes; a `None` time means that there is none now.
+    """
+
+    taps_left: int
+    keys_until: datetime | None
+    ride_until: datetime | None
+    identity_until: datetime | None
+    is_refill_due: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ClockView:
+    """The phone's clock against the backend's: `skew_seconds` is backend minus phone, as of
+    `read_at`; `is_wrong` when the holder should set it. Codes are right all the same."""
+
+    skew_seconds: float
+    read_at: datetime | None
+    is_wrong: bool

@@ -50,6 +50,10 @@ class RideCodes:
         """Fetches the issuer's part once a day; True when it did. Call it when online."""
         return self._parts.refresh_if_needed(self._card())
 
+    def find_until(self, card: PhoneCard) -> datetime | None:
+        """Until when codes of this card can be made offline; None when they cannot now."""
+        return self._parts.find_until(card)
+
     def show(self) -> RideCodeView:
         """A fresh code. Raises NotReady: `no_card`, `card_…`, `no_part`, `part_expired`."""
         part = self._parts.get(self._card())

@@ -77,7 +77,7 @@ class Sessions:
         except Refused as refusal:
             refusal.earlier_attempt_open |= was_open
             if _is_token_refused(refusal) and not refusal.earlier_attempt_open:
-                raise SignedOut(refusal.detail) from refusal
+                raise SignedOut(refusal.detail, refusal.code) from refusal
             raise
         except (Offline, SignedOut) as error:
             if was_open:
@@ -178,7 +178,7 @@ class Sessions:
 
         after = self._document.change(take).session
         if after is None:
-            raise SignedOut("the session ended meanwhile")
+            raise SignedOut("the session ended meanwhile", "session_ended")
         return after.access_token
 
     def _stored_refresh(self, session: Session) -> Operation | None:
@@ -206,7 +206,7 @@ class Sessions:
             self._document.change(
                 lambda state: replace(state.without_operation(operation), session=None)
             )
-            raise SignedOut(refusal.detail) from refusal
+            raise SignedOut(refusal.detail, refusal.code) from refusal
 
     def _sign(self, proof: Proof) -> str:
         return make_proof(

@@ -19,6 +19,7 @@ T = TypeVar("T")
 STATE, HISTORY = "state", "history"
 OPERATIONS_MAX = 16  # one of each kind can be open, and there are fewer kinds
 TOP_UPS_MAX = 50
+CARDS_MAX = 20
 
 
 class Kind(StrEnum):
@@ -69,6 +70,8 @@ class Challenge:
 
     challenge_id: str
     phone: str
+    expires_at: datetime | None = None  # not in what an older app wrote
+    resend_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,9 +96,11 @@ class State:
     account_as_of: datetime | None = None
     device: Device | None = None
     card: PhoneCard | None = None
+    cards: tuple[PhoneCard, ...] = ()  # the person's, on other phones too, as last told
     operations: tuple[Operation, ...] = ()
     top_ups: tuple[TopUp, ...] = ()
     clock_skew_seconds: float = 0.0
+    clock_read_seconds: float | None = None  # what the phone's clock showed then
 
     def find_operation(self, kind: Kind) -> Operation | None:
         return next((one for one in self.operations if one.kind == kind), None)

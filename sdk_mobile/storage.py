@@ -42,6 +42,13 @@ class Storage(Protocol):
     def describe(self, name: str) -> str:
         """What to call the document in a message to a person."""
 
+    def put_aside(self, name: str) -> None:
+        """Moves a damaged document out of the way, for support to look at; the last one of a name
+        is kept. Raises StorageFailed."""
+
+    def erase(self, name: str) -> None:
+        """Forgets a document for good, also the one put aside. Raises StorageFailed."""
+
 
 class MemoryStorage:
     """For tests and for a try: forgets everything with the process."""
@@ -64,6 +71,13 @@ class MemoryStorage:
 
     def describe(self, name: str) -> str:
         return f"memory:{name}"
+
+    def put_aside(self, name: str) -> None:
+        self.erase(name)  # nobody can look at it later
+
+    def erase(self, name: str) -> None:
+        with self._lock:
+            self._documents.pop(name, None)
 
 
 class FileStorage:
@@ -93,10 +107,11 @@ class FileStorage:
         return f"FileStorage({str(self._directory)!r})"
 
     def close(self) -> None:
-        """Gives the lock file back; the storage is not used afterwards. Twice is once."""
-        if self._lock_file >= 0:
-            os.close(self._lock_file)
-            self._lock_file = -1
+        """Gives the lock file back; writing afterwards raises StorageFailed. Twice is once."""
+        with self._thread_lock:  # a write of another thread ends first
+            if self._lock_file >= 0:
+                os.close(self._lock_file)
+                self._lock_file = -1
 
     def describe(self, name: str) -> str:
         return str(self._path(name))
@@ -120,17 +135,35 @@ class FileStorage:
         if len(content) > DOCUMENT_BYTES_MAX - 256:
             raise StorageFailed(str(path), "document too large")
         digest = hashlib.sha256(content).hexdigest().encode()
-        with self.exclusive():
-            try:
-                flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
-                with os.fdopen(os.open(beside, flags, 0o600), "wb") as file:
-                    file.write(_MAGIC + digest + b"\n" + content)
-                    file.flush()
-                    os.fsync(file.fileno())
-                beside.replace(path)
-                self._sync_directory()
-            except OSError as error:
-                raise StorageFailed(str(path), error.strerror or str(error)) from error
+        with self.exclusive(), self._failing(path):
+            flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+            with os.fdopen(os.open(beside, flags, 0o600), "wb") as file:
+                file.write(_MAGIC + digest + b"\n" + content)
+                file.flush()
+                os.fsync(file.fileno())
+            beside.replace(path)
+            self._sync_directory()
+
+    def put_aside(self, name: str) -> None:
+        """To `<name>.damaged`, beside it."""
+        path = self._path(name)
+        with self.exclusive(), self._failing(path), contextlib.suppress(FileNotFoundError):
+            path.replace(path.with_suffix(".damaged"))
+            self._sync_directory()
+
+    def erase(self, name: str) -> None:
+        path = self._path(name)
+        with self.exclusive(), self._failing(path):
+            for suffix in (".doc", ".new", ".damaged"):
+                path.with_suffix(suffix).unlink(missing_ok=True)
+            self._sync_directory()
+
+    @contextlib.contextmanager
+    def _failing(self, path: Path) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise StorageFailed(str(path), error.strerror or str(error)) from error
 
     @contextlib.contextmanager
     def exclusive(self) -> Iterator[None]:
@@ -150,6 +183,8 @@ class FileStorage:
             self._thread_lock.release()
 
     def _lock_processes_out(self) -> None:
+        if self._lock_file < 0:
+            raise StorageFailed(str(self._directory), "closed")
         give_up_at = time.monotonic() + LOCK_WAIT_SECONDS
         while True:
             try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -18,7 +19,7 @@ from sdk_mobile.cards import CardBox
 from sdk_mobile.client import Client, Language, Request
 from sdk_mobile.clock import SkewedClock, phone_seconds
 from sdk_mobile.commands import Commands, account_of
-from sdk_mobile.errors import CodeUnreadable, NotReady, Offline
+from sdk_mobile.errors import CodeUnreadable, LoginLocked, NotReady, Offline, Refused
 from sdk_mobile.history import fetch_lines
 from sdk_mobile.identity_code import IdentityCodes
 from sdk_mobile.ids import new_idempotency_key
@@ -40,10 +41,12 @@ from sdk_mobile.ride_code import RideCodes
 from sdk_mobile.session import Sessions, read
 from sdk_mobile.state import Challenge, Kind, Operation, State, StateDocument
 from sdk_mobile.storage import Storage
-from sdk_mobile.wallet_cards import CardCalls
+from sdk_mobile.wallet_upkeep import UpkeepCalls
 
 ASK_AGAIN_MIN_SECONDS = 0.2
 ASK_AGAIN_MAX_SECONDS = 30.0
+WRONG_CODE, LOCKED = "login_code_wrong", "login_locked"
+CODE_LIFE_MAX = timedelta(minutes=10)  # of a code an older app asked for, whose end it did not note
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +54,15 @@ class _Accounts:
     data: tuple[Account, ...]
 
 
-class Wallet(CardCalls):
+class Wallet(UpkeepCalls):
     """One citizen's wallet and card on one phone. All of it survives a restart.
 
     Every method that moves or makes something stores its ids before it sends. It raises `Refused`
     (the backend said no), `Offline` (nothing was done), `SignedOut`, or `OutcomeUnknown`: then
     `resume()` sends the same bytes again and learns the first answer, also after a crash.
+
+    Threads may share a wallet, and processes a storage. One payment and one top-up is under way at
+    a time: who begins a second meanwhile hears OutcomeUnknown, with the id of the first.
     """
 
     def __init__(
@@ -78,7 +84,8 @@ class Wallet(CardCalls):
         """
         self._storage = storage
         self._document = StateDocument(storage)
-        self._clock = SkewedClock(clock, self._document.read().clock_skew_seconds)
+        state = self._document.read()
+        self._clock = SkewedClock(clock, state.clock_skew_seconds, state.clock_read_seconds)
         self._sleep = sleep
         self._keys = keys or SoftwareDeviceKeys(storage)
         self._client = Client(
@@ -97,9 +104,12 @@ class Wallet(CardCalls):
             self._document, self._sessions, self._commands.takes(), self._commands.is_stale
         )
         self._attester = attester
+        self._refilling, self._starting = threading.Lock(), threading.Lock()
+        self._refiller = None
 
     def close(self) -> None:
-        """Closes connections; what is stored stays."""
+        """Ends the refilling thread and closes connections; what is stored stays. Twice is once."""
+        self._stop_refilling()
         self._client.close()
 
     def __enter__(self) -> Wallet:
@@ -116,12 +126,15 @@ class Wallet(CardCalls):
         body = json.dumps({"phone": phone})
         request = Request("POST", "/v1/login/codes", body, new_idempotency_key())
         sent: LoginCode = read(LoginCode, self._sessions.ask_without_token(request))
-        challenge = Challenge(sent.challenge_id, phone)
+        challenge = Challenge(sent.challenge_id, phone, sent.expires_at, sent.resend_at)
         self._document.change(lambda state: replace(state, challenge=challenge))
         return sent
 
     def log_in(self, phone: str, code: str, device_name: str = "phone") -> bool:
-        """Begins a session bound to this phone's key. True when the person is registered."""
+        """Begins a session bound to this phone's key. True when the person is registered.
+
+        Raises LoginLocked after too many wrong codes.
+        """
         self._require_phone(phone)
 
         def is_meant(operation: Operation) -> bool:
@@ -129,7 +142,13 @@ class Wallet(CardCalls):
             return (body["phone"], body["code"]) == (phone, code)
 
         make = self._commands.log_in(phone, code, device_name)
-        return cast("bool", self._operations.perform(Kind.LOG_IN, make, is_meant))
+        try:
+            return cast("bool", self._operations.perform(Kind.LOG_IN, make, is_meant))
+        except Refused as refusal:
+            locked = self._locked(refusal)
+            if locked is None:
+                raise
+            raise locked from refusal
 
     def register(self, name: str, id_number: str) -> Person:
         """Matches the person with the city's base records.
@@ -243,8 +262,10 @@ class Wallet(CardCalls):
     # Paying
 
     def pay_code(self) -> PayCodeView:
-        """付款码, made without the network. Raises NotReady."""
-        return self._box.pay_code(self._usable_card())
+        """付款码, made without the network. Raises NotReady, of which ClockWrong."""
+        shown = self._box.pay_code(self._usable_card())
+        self._nudge_refiller()
+        return shown
 
     def pay_code_picture(self, kind: PictureKind = "qr") -> bytes:
         """The pay code as a PNG: a QR code, or the bars (Code 128) older scanners read."""
@@ -296,7 +317,8 @@ class Wallet(CardCalls):
         self._document.change(lambda state: replace(state, account=account, account_as_of=as_of))
         return account
 
-    def _remember_person(self, person: Person) -> Person:
+    def _remember_person(self, told: Person) -> Person:
+        person = replace(told, as_of=self._clock.now())
         self._document.change(lambda state: replace(state, person=person))
         return person
 
@@ -304,6 +326,19 @@ class Wallet(CardCalls):
         owner = self._document.read().phone
         if owner not in (None, phone):
             raise NotReady("other_person", "this state belongs to another phone number")
+
+    def _locked(self, refusal: Refused) -> LoginLocked | None:
+        """The refusal that says until when, for one that means that the code is void."""
+        challenge = self._document.read().challenge
+        is_last_try = refusal.code == WRONG_CODE and refusal.data.get("tries_left") == 0
+        if challenge is None or not (is_last_try or refusal.code == LOCKED):
+            return None
+        seconds = refusal.data.get("retry_after_seconds")
+        if type(seconds) is int:
+            until = self._clock.now() + timedelta(seconds=seconds)
+        else:
+            until = challenge.expires_at or self._clock.now() + CODE_LIFE_MAX
+        return LoginLocked(refusal.problem, until, challenge.resend_at)
 
     def _ask_again_seconds(self, top_up: TopUp) -> float:
         if top_up.ask_again_at is None:
@@ -313,10 +348,12 @@ class Wallet(CardCalls):
 
     def _learn_time(self, backend_seconds: float) -> None:
         if self._clock.learn(backend_seconds):
-            skew_seconds = self._clock.skew_seconds
+            skew_seconds, read_seconds = self._clock.skew_seconds, self._clock.read_seconds
 
             def keep(state: State) -> State:
-                return replace(state, clock_skew_seconds=skew_seconds)
+                return replace(
+                    state, clock_skew_seconds=skew_seconds, clock_read_seconds=read_seconds
+                )
 
             self._document.change(keep)
 

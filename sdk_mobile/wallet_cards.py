@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import cast
@@ -16,14 +17,14 @@ from sdk_mobile.cards import CardBox, NotingKeys
 from sdk_mobile.client import Request
 from sdk_mobile.clock import SkewedClock
 from sdk_mobile.commands import Commands, card_of, device_of
-from sdk_mobile.errors import NotReady, Refused
+from sdk_mobile.errors import NotReady, Offline, Refused
 from sdk_mobile.keys import DeviceKeys
 from sdk_mobile.models import CardChange, Device, PhoneCard
 from sdk_mobile.operations import Operations
 from sdk_mobile.phone_card import PhoneCardStore, make_card, no_holder_check
 from sdk_mobile.session import Sessions, read
 from sdk_mobile.shapes import b64u
-from sdk_mobile.state import Kind, StateDocument
+from sdk_mobile.state import CARDS_MAX, Kind, StateDocument
 from sdk_mobile.storage import Storage
 
 CHANGES_MAX = 200
@@ -61,6 +62,7 @@ class CardCalls:
     _commands: Commands
     _operations: Operations
     _attester: Attester | None
+    _refilling: threading.Lock
 
     def enrol_device(self, name: str) -> Device:
         """Makes this phone known with its signing and its sealing key, and its platform's word."""
@@ -115,10 +117,20 @@ class CardCalls:
         self._sessions.ask(Request("POST", path, json.dumps({"code": code}), key))
 
     def cards(self) -> tuple[PhoneCard, ...]:
-        """All phone cards of the person, on other phones too."""
+        """All phone cards of the person, on other phones too; offline the first CARDS_MAX of
+        those last told, with their `as_of`."""
         limit = ("limit", str(CHANGES_MAX))
-        found: _Cards = read(_Cards, self._sessions.get("/v1/me/cards", limit))
-        return found.data
+        try:
+            found: _Cards = read(_Cards, self._sessions.get("/v1/me/cards", limit))
+        except Offline:
+            remembered = self._document.read().cards
+            if not remembered:
+                raise
+            return remembered
+        as_of = self._clock.now()
+        cards = tuple(replace(one, as_of=as_of) for one in found.data)
+        self._document.change(lambda state: replace(state, cards=cards[:CARDS_MAX]))
+        return cards
 
     def move_card(self, old_token_id: str) -> PhoneCard:
         """Brings a card from another phone onto this one; that one's ends once this one lives.
@@ -156,18 +168,20 @@ class CardCalls:
     def refresh_card(self) -> PhoneCard:
         """Asks how the card stands: it may have been suspended or released elsewhere."""
         token_id = self.phone_card().token_id
-        card: PhoneCard = read(PhoneCard, self._sessions.get(f"/v1/me/cards/{token_id}"))
+        told: PhoneCard = read(PhoneCard, self._sessions.get(f"/v1/me/cards/{token_id}"))
+        card = replace(told, as_of=self._clock.now())
         self._document.change(lambda state: replace(state, card=card))
         return card
 
     def refill_keys_if_needed(self) -> bool:
         """Fetches new limited-use keys below one third; True when it did. Call it when online."""
-        state = self._document.read()
-        is_open = state.find_operation(Kind.REFILL_KEYS) is not None
-        if not is_open and not self._box.needs_refill(card_of(state).token_id):
-            return False
-        self._operations.perform(Kind.REFILL_KEYS, self._commands.refill_keys)
-        return True
+        with self._refilling:  # a second one waits, and finds that nothing is needed any more
+            state = self._document.read()
+            is_open = state.find_operation(Kind.REFILL_KEYS) is not None
+            if not is_open and not self._box.needs_refill(card_of(state).token_id):
+                return False
+            self._operations.perform(Kind.REFILL_KEYS, self._commands.refill_keys)
+            return True
 
     def report_loss(self) -> PhoneCard:
         """挂失: suspends the card at once."""

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from backend.kernel.clock import ManualClock
 from sdk_mobile import MemoryStorage, Storage, Wallet
 from tests.sdk_mobile.fake_backend import BANK_CARD, CODE, PHONE
 from tests.sdk_mobile.fake_server import ServedBackend, serving
+from tests.sdk_mobile.real_city import START, RealCity, real_city
 
 
 class Clock:
@@ -39,6 +42,18 @@ def clock() -> Clock:
 @pytest.fixture
 def backend(clock: Clock) -> Iterator[ServedBackend]:
     with serving(ServedBackend(clock=clock.backend)) as running:
+        yield running
+
+
+@pytest.fixture
+def city_clock() -> ManualClock:
+    return ManualClock(START)
+
+
+@pytest.fixture
+def city(tmp_path: Path, city_clock: ManualClock) -> Iterator[RealCity]:
+    """The real city with demo data; nobody has a phone in it yet."""
+    with real_city(tmp_path / "var", city_clock) as running:
         yield running
 
 

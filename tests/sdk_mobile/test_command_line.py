@@ -73,6 +73,9 @@ def test_refusals_and_damage_are_one_line_and_a_status(phone, tmp_path):
     status, _, err = phone("card")
     assert status == 2
     assert "state.doc" in err
+    assert phone("re-enrol")[1] == "put aside: state\nnext: login PHONE, resume, card\n"
+    assert phone("re-enrol")[1] == "put aside: nothing\n"
+    assert phone("login", PHONE)[0] == 0
 
 
 @pytest.mark.parametrize(

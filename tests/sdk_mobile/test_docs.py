@@ -14,7 +14,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "citizen-app-developer.md"
 
 def test_the_examples_run_in_their_order(backend, tmp_path, capsys):
     blocks = re.findall(r"```python\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL)
-    assert len(blocks) == 5
+    assert len(blocks) == 8
     names = {
         "url": backend.url,
         "directory": str(tmp_path / "phone"),

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import io
 import json
+import subprocess
+import sys
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 import jwt
 import pytest
 import zxingcpp
 from cryptography.hazmat.primitives.asymmetric import ec
 from PIL import Image
+from typeid import TypeID
 
 from card_protocol import key_batch
 from card_protocol.token_number import luhn_check_digit
 from sdk_mobile import KeysUnreadable, MemoryStorage, SoftwareDeviceKeys
-from sdk_mobile.clock import SkewedClock
+from sdk_mobile.clock import SkewedClock, phone_seconds
+from sdk_mobile.ids import new_id
 from sdk_mobile.keys import jwk
 from sdk_mobile.models import TopUp
 from sdk_mobile.pictures import picture
@@ -142,7 +147,7 @@ def test_sealed_bytes_open_only_whole_and_for_their_use():
     ("seen", "skew"), [(100.0, 0.0), (101.9, 0.0), (98.1, 0.0), (102.5, 2.5), (40.0, -60.0)]
 )
 def test_small_differences_are_the_way_and_large_ones_the_clock(seen, skew):
-    clock = SkewedClock(lambda: 100.0, 0.0)
+    clock = SkewedClock(lambda: 100.0, 0.0, read_seconds=100.0)
     assert clock.learn(seen) is (skew != 0.0)
     assert clock.skew_seconds == skew
     assert clock.now_seconds() == 100.0 + skew
@@ -189,3 +194,44 @@ def test_settled_top_ups_are_forgotten_before_open_ones():
         "top_4",
         "top_15",
     ]
+
+
+def test_ids_are_type_ids_of_uuid_7():
+    made = [new_id("pay") for _ in range(200)]
+    assert len(set(made)) == 200
+    for text in made:
+        read = TypeID.from_string(text)
+        assert (read.prefix, str(read)) == ("pay", text)
+        assert read.uuid.version == 7
+        assert abs((read.uuid.int >> 80) / 1000 - phone_seconds()) < 60
+
+
+@pytest.mark.parametrize("prefix", ["", "Pay", "pay_", "pay1", "p" * 64])
+def test_what_is_no_prefix_makes_no_id(prefix):
+    with pytest.raises(ValueError, match="prefix"):
+        new_id(prefix)
+
+
+NATIVE = ("PIL", "qrcode", "zxingcpp", "typeid", "uuid_utils")
+LOADED = f"""
+import sys
+for name in {NATIVE!r}:
+    sys.modules[name] = None  # as on a phone that has not got it
+import sdk_mobile
+from sdk_mobile.pictures import picture
+for kind in ("qr", "code128"):
+    try:
+        picture("1", kind)
+    except sdk_mobile.NotReady as error:
+        assert error.code == "no_picture_library", error
+    else:
+        raise SystemExit("a picture out of nothing")
+"""
+
+
+def test_a_phone_without_the_libraries_of_pictures_does_all_the_rest():
+    root = Path(__file__).parents[2]
+    done = subprocess.run(
+        [sys.executable, "-c", LOADED], cwd=root, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
