@@ -9,6 +9,7 @@ import signal
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import Final
@@ -21,6 +22,7 @@ from hce.inspect.commands import TooTalkative
 from hce.purse_keys import SUITES
 from hce.purse_order import OrderRefused
 from hce.purse_profile import PROFILES
+from hce.rehearsal import dice_of
 from hce.transports.vpcd import HOST, PORT, SLOTS
 
 WAIT_SECONDS, WAIT_SECONDS_MAX = 10.0, 600.0
@@ -44,7 +46,8 @@ def _run(chosen: argparse.Namespace, desk: Desk) -> None:
             keys_path=chosen.keys,
         )
     elif chosen.command == "new":
-        desk.new_mobile_card(chosen.card, MOBILE_SUITES[chosen.suite or "intl"])
+        suite = MOBILE_SUITES[chosen.suite or "intl"]
+        desk.new_mobile_card(chosen.card, suite, chosen.issuer, chosen.offline or 0)
     elif chosen.command == "inspect":
         desk.inspect(chosen.reader, chosen.wait_seconds, show_personal=chosen.show_personal)
     elif chosen.command == "listen":
@@ -83,7 +86,9 @@ def parser() -> argparse.ArgumentParser:
     words.add_argument(
         "--lang", type=Language, default=Language.ZH, metavar="{zh,en}", help="default: zh"
     )
-    cards = argparse.ArgumentParser(add_help=False, parents=[words])
+    timed = argparse.ArgumentParser(add_help=False, parents=[words])
+    timed.add_argument("--now", type=int, help="unix second at which the card's clock stands still")
+    cards = argparse.ArgumentParser(add_help=False, parents=[timed])
     cards.add_argument(
         "--card",
         type=Path,
@@ -99,11 +104,12 @@ def parser() -> argparse.ArgumentParser:
         "--reader", default=UDP_READER, help=f"usb, tty:USB0:pn532, … (default: {UDP_READER})"
     )
     _add_inspecting(commands.add_parser("inspect", parents=[words], help="read any card 读卡"))
-    _add_making(commands.add_parser("new", parents=[words], help="make a card or purse file 制卡"))
+    _add_making(commands.add_parser("new", parents=[timed], help="make a card or purse file 制卡"))
     return whole
 
 
 def _add_plugging(plugging: argparse.ArgumentParser) -> None:
+    plugging.add_argument("--seed", help="TEST purses answer the same in every run")
     plugging.add_argument("--host", default=HOST, help="where pcscd's virtual reader listens")
     place = plugging.add_mutually_exclusive_group()
     place.add_argument(
@@ -132,6 +138,8 @@ def _add_making(making: argparse.ArgumentParser) -> None:
         choices=[*MOBILE_SUITES, *SUITES],
         help=f"mobile card: {', '.join(MOBILE_SUITES)}; purse: {', '.join(SUITES)}",
     )
+    making.add_argument("--issuer", type=Path, help="mobile card: who vouches (PKCS #8, DER)")
+    making.add_argument("--offline", type=_yuan, help="mobile card: yuan it may owe 脱机限额")
     making.add_argument("--profile", choices=PROFILES, help="of the purse (the first) 卡种")
     making.add_argument("--balance", type=_yuan, help="yuan on a TEST purse, 50.00 余额")
     making.add_argument("--number", help="19 digits from 310 (default: random) 卡号")
@@ -140,21 +148,32 @@ def _add_making(making: argparse.ArgumentParser) -> None:
 
 def _checked(whole: argparse.ArgumentParser, chosen: argparse.Namespace) -> argparse.Namespace:
     """What argparse cannot tell: which options go together. Ends the program with the usage."""
+    if chosen.command == "plug" and chosen.seed is not None and chosen.keys is not None:
+        whole.error("--seed is for TEST cards: not with --keys")
     if chosen.command != "new":
         return chosen
     suites = SUITES if chosen.purse else MOBILE_SUITES
     if chosen.suite not in {None, *suites}:
         whole.error(f"--suite here is one of {', '.join(suites)}")
-    if not chosen.purse:
-        for name in ("profile", "balance", "number", "keys"):
-            if getattr(chosen, name) is not None:
-                whole.error(f"--{name} is for --purse")
+    purse_only, phone_only = ("profile", "balance", "number", "keys"), ("issuer", "offline")
+    for name in phone_only if chosen.purse else purse_only:
+        if getattr(chosen, name) is not None:
+            whole.error(f"--{name} is {'not ' if chosen.purse else ''}for --purse")
     return chosen
 
 
 def _stop(signal_number: int, frame: FrameType | None) -> None:
     del signal_number, frame
     raise KeyboardInterrupt
+
+
+def _desk(chosen: argparse.Namespace) -> Desk:
+    desk = Desk(chosen.lang, now_seconds, lambda line: print(line, flush=True))
+    if chosen.command != "inspect" and chosen.now is not None:
+        desk = replace(desk, now=lambda: chosen.now)
+    if chosen.command == "plug" and chosen.seed is not None:
+        desk = replace(desk, random_bytes=dice_of(chosen.seed))
+    return desk
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -166,7 +185,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     language: Language = chosen.lang
     signal.signal(signal.SIGTERM, _stop)
     try:
-        _run(chosen, Desk(language, now_seconds, lambda line: print(line, flush=True)))
+        _run(chosen, _desk(chosen))
     except KeyboardInterrupt:
         return EXIT_OK
     except ReaderUnreachable as error:

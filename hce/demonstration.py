@@ -26,9 +26,15 @@ KEY_USES: Final = 20  # design A.2
 KEY_VALID_SECONDS: Final = 120 * 3_600
 
 
-def make_demonstration(now_seconds: int, suite: Suite = Suite.AES_ES256) -> CardRecord:
-    """A fresh card: random number, keys and issuer. The issuer's private key is thrown away."""
-    issuer, device = SoftwareSigner.generate(suite), SoftwareSigner.generate(suite)
+def make_demonstration(
+    now_seconds: int,
+    suite: Suite = Suite.AES_ES256,
+    issuer: SoftwareSigner | None = None,
+    offline_max_fen: int = 0,
+) -> CardRecord:
+    """A fresh card: random number and keys. Without an issuer of the suite it gets one of its own,
+    whose private key is thrown away. `offline_max_fen`: what it may owe, in one sale and in all."""
+    issuer, device = issuer or SoftwareSigner.generate(suite), SoftwareSigner.generate(suite)
     digits = NUMBER_PREFIX + "".join(secrets.choice("0123456789") for _ in range(RANDOM_DIGITS))
     certificate = Certificate(
         token_number=digits + luhn_check_digit(digits),
@@ -37,8 +43,8 @@ def make_demonstration(now_seconds: int, suite: Suite = Suite.AES_ES256) -> Card
         concession_group=0,
         not_before=now_seconds,
         not_after=now_seconds + VALID_SECONDS,
-        offline_sale_max_fen=0,
-        offline_sum_max_fen=0,
+        offline_sale_max_fen=offline_max_fen,
+        offline_sum_max_fen=offline_max_fen,
         status_index=0,
         issuer_key_index=ISSUER_KEY_INDEX,
         suite=suite,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
@@ -12,7 +13,8 @@ from card_protocol.errors import MalformedBytes
 from card_protocol.signatures import Suite
 from hce.demonstration import make_demonstration
 from hce.desk_words import WORDS
-from hce.errors import CardFileExists, CardFileUnfit
+from hce.disk import read_plain
+from hce.errors import CardFileExists, CardFileExposed, CardFileUnfit
 from hce.inspect import Language, lines_of, masked, survey_card
 from hce.inspect.pcsc import card_in_reader
 from hce.open_cards import OpenCard, open_card
@@ -20,6 +22,8 @@ from hce.purse_disk import PurseFileStore
 from hce.purse_keys import SUITES, TEST_KEYS, IssuerKeys, read_keys
 from hce.purse_order import PurseOrder, make_purse, random_number
 from hce.purse_profile import PROFILES
+from hce.rehearsal import RandomBytes
+from hce.signer import SoftwareSigner
 from hce.store import FileCardStore
 from hce.transports.vpcd import PORT, SLOTS, VpcdPlug
 
@@ -27,6 +31,7 @@ DEMONSTRATION_PATH: Final = Path("var/hce/demo-card.json")
 MOBILE_SUITES: Final = {"intl": Suite.AES_ES256, "sm": Suite.SM4_SM2}
 SHANGHAI: Final = timezone(timedelta(hours=8))
 FEN_PER_YUAN: Final = 100
+ISSUER_KEY_BYTES_MAX: Final = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +41,18 @@ class Desk:
     language: Language
     now: Callable[[], int]  # unix seconds
     tell: Callable[[str], None]  # a line for the person at the desk, at once
+    random_bytes: RandomBytes = secrets.token_bytes  # of purses
 
-    def new_mobile_card(self, path: Path, suite: Suite) -> None:
-        """A demonstration card that vouches for itself."""
-        record = make_demonstration(self.now(), suite)
+    def new_mobile_card(
+        self,
+        path: Path,
+        suite: Suite,
+        issuer_path: Path | None = None,
+        offline_max_fen: int = 0,
+    ) -> None:
+        """A demonstration card. It vouches for itself unless an issuer's key is named (PKCS #8)."""
+        issuer = None if issuer_path is None else _issuer(issuer_path, suite)
+        record = make_demonstration(self.now(), suite, issuer, offline_max_fen)
         FileCardStore.create(path, record)
         number = masked(record.state.certificate.token_number)
         self.tell(self._word("made_mobile", number=number, path=path))
@@ -81,7 +94,7 @@ class Desk:
     def plug(self, paths: Sequence[Path], keys_path: Path | None, host: str, port: int) -> None:
         """Keeps one card in the reader until stopped. Raises ReaderUnreachable."""
         with (
-            open_card(self._given(paths), _keys(keys_path), self.now) as opened,
+            open_card(self._given(paths), _keys(keys_path), self.now, self.random_bytes) as opened,
             VpcdPlug(opened.card, host, port) as reader,
         ):
             self._tell_card(opened, "plugged", self._slot(host, port), "takes_out")
@@ -147,3 +160,17 @@ class Desk:
 
 def _keys(path: Path | None) -> IssuerKeys | None:
     return None if path is None else read_keys(path)
+
+
+def _issuer(path: Path, suite: Suite) -> SoftwareSigner:
+    """Raises CardFileMissing, CardFileFailed, CardFileExposed, CardFileUnfit."""
+    file = read_plain(path, ISSUER_KEY_BYTES_MAX)
+    if not file.is_owners_alone:
+        raise CardFileExposed(path, "a key that others may read: chmod 600, and change it")
+    try:
+        issuer = SoftwareSigner.from_der(file.body)
+    except MalformedBytes as error:
+        raise CardFileUnfit(path, error.reason) from None
+    if issuer.suite is not suite:
+        raise CardFileUnfit(path, "the issuer's key is of another suite")
+    return issuer

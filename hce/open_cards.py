@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from hce.inspect.shapes import number_of
 from hce.purse_disk import PurseFileStore
 from hce.purse_keys import TEST_KEYS, IssuerKeys
 from hce.purse_store import MAGIC, STORE_BYTES
+from hce.rehearsal import RandomBytes
 from hce.store import FileCardStore
 
 SNIFFED_BYTES: Final = 4
@@ -47,7 +49,12 @@ class OpenCard:
 
 
 @contextmanager
-def open_card(paths: Sequence[Path], keys: IssuerKeys | None, now: Now) -> Iterator[OpenCard]:
+def open_card(
+    paths: Sequence[Path],
+    keys: IssuerKeys | None,
+    now: Now,
+    random_bytes: RandomBytes = secrets.token_bytes,
+) -> Iterator[OpenCard]:
     """A card with what is in these files, mobile card first and purses last (design A.1).
 
     Purses are sealed with `keys`, TEST keys when None, and are nobody else's until the end of the
@@ -58,7 +65,7 @@ def open_card(paths: Sequence[Path], keys: IssuerKeys | None, now: Now) -> Itera
         opened: list[Opened] = []
         for is_purse, at in kinds:
             if is_purse:
-                one = _open_purse(paths[at], keys or TEST_KEYS, stack)
+                one = _open_purse(paths[at], keys or TEST_KEYS, stack, random_bytes)
             else:
                 one = _open_mobile_card(paths[at], now)
             if one.applet.aid in {other.applet.aid for other in opened}:
@@ -86,8 +93,11 @@ def _open_mobile_card(path: Path, now: Now) -> Opened:
     return Opened(applet, path, number, is_purse=False, is_own_issuer=is_own_issuer)
 
 
-def _open_purse(path: Path, keys: IssuerKeys, stack: ExitStack) -> Opened:
+def _open_purse(
+    path: Path, keys: IssuerKeys, stack: ExitStack, random_bytes: RandomBytes
+) -> Opened:
     store = stack.enter_context(PurseFileStore(path, keys.sealing_key))
     public = PublicData.decode(store.view().public_body)
     number = masked(number_of(public))
-    return Opened(EpurseApplet(store), path, number, is_purse=True, is_test=keys.is_test)
+    applet = EpurseApplet(store, random_bytes=random_bytes)
+    return Opened(applet, path, number, is_purse=True, is_test=keys.is_test)
