@@ -21,7 +21,7 @@ from backend import (
     virtual_card,
     wallet,
 )
-from backend.cards import PurseMacs, Purses
+from backend.cards import PURSE_CHANGED, PurseMacs, Purses, PurseStandings
 from backend.cards import api as cards_api
 from backend.config import Config
 from backend.db import Databases, OutboxWorker, Units, open_databases
@@ -35,7 +35,9 @@ from backend.opening import VarDamaged, is_bare, open_keystore
 from backend.payments import api as payments_api
 from backend.payments.moves import HOLD_EXPIRES
 from backend.payments.offline import api as offline_api
+from backend.payments.offline.schemas import read_item
 from backend.payments.purses import api as purses_api
+from backend.payments.purses import desk_api as purses_desk_api
 from backend.portal import api as portal_api
 from backend.staff import api as staff_api
 from backend.transit import api as transit_api
@@ -109,9 +111,13 @@ class Parts:
     purses: Purses
     offline_sales: payments.OfflineSales
     oddities: payments.Oddities
+    foreign_sales: payments.ForeignSales
     loads: payments.Loads
     purse_books: payments.PurseBooks
     purse_cases: payments.PurseCases
+    purse_losses: payments.PurseLosses
+    sams: payments.Sams
+    stuck_loads: payments.StuckLoads
     worker: OutboxWorker
     pages: portal.Portal
 
@@ -182,6 +188,7 @@ def create_internal_app(parts: Parts) -> Flask:
         cards_api.internal_blueprint,
         offline_api.internal_blueprint,
         purses_api.internal_blueprint,
+        purses_desk_api.internal_blueprint,
     )
     authenticator = staff.StaffAuthenticator(parts.staff_accounts, cookie)
     app = _make(parts, "internal", blueprints, authenticator, cookie)
@@ -236,7 +243,6 @@ def _join(config: Config, clock: Clock, keys: NamedKeys, databases: Databases) -
     automatic = AutoTopUps(units, ledger, keys, bank, amounts)
     batches = Batches(units, ledger, amounts)
     watch = virtual_card.TapWatch(units)
-    verifier = virtual_card.TapVerifier(units, keys, watch)
     phone_cards = virtual_card.Cards(
         units,
         keys,
@@ -252,7 +258,7 @@ def _join(config: Config, clock: Clock, keys: NamedKeys, databases: Databases) -
     sales = payments.Payments(
         units,
         ledger,
-        verifier,
+        virtual_card.TapVerifier(units, keys, watch),
         shops,
         codes,
         wallets,
@@ -264,7 +270,7 @@ def _join(config: Config, clock: Clock, keys: NamedKeys, databases: Databases) -
     )
     purses, macs = Purses(units), PurseMacs(keys)
     past = virtual_card.PastProofs(units, keys, shown_codes.rides, watch)
-    judge = payments.Judge(past, purses, macs)
+    judge, kept_for = payments.Judge(past, purses, macs), terms.offline(config)
     agents = terms.loading_agents(config)
     sender = identity.LoginCodeSender(units, keys, sms, brand)
     payouts = SandboxPayouts(bank.book, clock, bank.delay_seconds)
@@ -274,10 +280,12 @@ def _join(config: Config, clock: Clock, keys: NamedKeys, databases: Databases) -
         units, ledger, orders, debts, payouts, config.redemption(), people.get_name
     )
     consumers = _consumers(topups, automatic, batches, sales, sender)
-    deny_lists = transit.DenyLists(units, keys, {DenyKind.TOKEN: virtual_card.TokenStandings()})
+    known, stopped = virtual_card.TokenStandings(), PurseStandings()
+    deny_lists = transit.DenyLists(units, keys, {DenyKind.TOKEN: known, DenyKind.PURSE: stopped})
     told = {
         **phone_cards.consumers(),
         virtual_card.TOKEN_CHANGED: deny_lists.hear_token,
+        PURSE_CHANGED: deny_lists.hear_purse,
         virtual_card.STEP_UP_REQUESTED: messages.deliver_code,
         virtual_card.CARD_NOTICE: messages.deliver_notice,
         life.REQUESTED: redemptions.instruct,
@@ -330,11 +338,15 @@ def _join(config: Config, clock: Clock, keys: NamedKeys, databases: Databases) -
         sales=sales,
         statements=payments.Statements(units),
         purses=purses,
-        offline_sales=payments.OfflineSales(units, ledger, shops, judge, terms.offline(config)),
+        offline_sales=payments.OfflineSales(units, ledger, shops, judge, kept_for),
+        foreign_sales=payments.ForeignSales(units, ledger, shops, judge, read_item, kept_for),
         oddities=payments.Oddities(units),
         loads=payments.Loads(units, ledger, shops, purses, macs, sales.verify, agents, amounts),
         purse_books=payments.PurseBooks(units, ledger, purses),
         purse_cases=payments.PurseCases(units, ledger, purses),
+        purse_losses=payments.PurseLosses(units, ledger, shops, purses),
+        sams=payments.Sams(units, shops),
+        stuck_loads=payments.StuckLoads(units, ledger, purses, kept_for.age_max),
         worker=worker,
         pages=portal.Portal(
             city=config.city,
@@ -380,8 +392,7 @@ def _consumers(
         BATCH_APPROVED: batches.post,
         HOLD_EXPIRES: sales.expire_hold,
         identity.LOGIN_CODE_REQUESTED: sender.deliver,
-        payments.CLONED: payments.CloneAlarm().ring,
-        payments.CONTRADICTED: payments.PurseAlarm().ring,
+        **payments.alarms(),
     }
 
 

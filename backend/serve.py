@@ -20,6 +20,7 @@ from backend.app import Parts, create_internal_app, create_public_app
 from backend.config import ROOT, Config
 from backend.demo import load_demo
 from backend.kernel import DomainError, garbage
+from backend.transit import DenyListUpkeep
 from backend.wallet.ledger.model import LedgerBroken
 from backend.web.logs import set_up_logs
 from backend.web.server import Server
@@ -28,6 +29,8 @@ log = structlog.get_logger(__name__)
 
 GREENLETS_MAX = 1000
 SEAL_PAUSE_SECONDS = 60.0
+SWEEP_PAUSE_SECONDS = 2.0  # after a page of 1 000: 10^6 numbers take some 35 minutes
+SWEEP_REST_SECONDS = 600.0  # after all of them
 BANK_TICK_SECONDS = 0.2
 BANK_PAUSE_SECONDS = 5.0  # after a notice was not taken
 STORY_TIMEOUT_SECONDS = 300
@@ -65,6 +68,7 @@ def serve(config: Config, parts: Parts, *, with_story: bool) -> None:
     servers.start()
     gevent.spawn(parts.worker.run)
     gevent.spawn(_seal_by_and_by, parts)
+    gevent.spawn(_sweep_by_and_by, DenyListUpkeep(parts.deny_lists))
     gevent.spawn(_run_sandbox_bank, parts, config)
     if with_story and not config.story_path.exists():
         _play_story(config)
@@ -79,6 +83,7 @@ def work(parts: Parts) -> None:
     set_up_logs(None)
     gevent.spawn(_run_sandbox_bank, parts, parts.config)
     gevent.spawn(_seal_by_and_by, parts)
+    gevent.spawn(_sweep_by_and_by, DenyListUpkeep(parts.deny_lists))
     gevent.spawn(parts.worker.run)
     _wait_for_signal()
     parts.worker.stop()
@@ -95,6 +100,21 @@ def _seal_by_and_by(parts: Parts) -> None:
             log.warning("seal_waits", code=refusal.code)
         except LedgerBroken:  # nothing is sealed over a broken book; the operator must look
             log.exception("seal_refused")
+
+
+def _sweep_by_and_by(upkeep: DenyListUpkeep) -> None:
+    """Compare the deny list with its sources: what no event told, and what has ended."""
+    is_whole = False
+    while True:
+        gevent.sleep(SWEEP_REST_SECONDS if is_whole else SWEEP_PAUSE_SECONDS)
+        is_whole = False
+        try:
+            is_whole = upkeep.turn()
+        except DomainError as refusal:  # the database is busy: the same page again
+            log.warning("deny_sweep_waits", code=refusal.code)
+        except Exception:  # a sweep that ends here would leave lost cards acceptable
+            log.exception("deny_sweep_fails")
+            is_whole = True
 
 
 def _wait_for_signal() -> None:

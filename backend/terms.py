@@ -17,6 +17,7 @@ from backend.wallet.ledger.limits import CASH_COMPANY, CASH_PERSON, CASH_TOP_UP
 from backend.wallet.statements import Issuer
 from backend.wallet.topups.counter_model import Counter, Payer
 from card_protocol.errors import MalformedBytes
+from card_protocol.place import TerminalPlace, place_of
 from card_protocol.signatures import Suite
 from card_protocol.terminal_profile import ProfileTerms, RideAuthorities, terms_of
 
@@ -27,6 +28,8 @@ COUNTER_RULES: Mapping[str, Mapping[Payer, tuple[str, ...]]] = {
     "agent": {Payer.PERSON: (CASH_TOP_UP,), Payer.COMPANY: (CASH_TOP_UP, CASH_COMPANY)},
 }
 """Whose counter it is -> the counters of limits that its cash feeds."""
+CITY_ISSUER = "city"
+"""In `purse_issuers`: the `issuer_id` of `[applications.epurse]`."""
 PROVISIONING_MAX = 10_000
 RIDE_ID_BYTES = 4
 ACCOUNT_TYPE_MAX, RIDE_FEN_MAX = 0xFF, 0xFFFFFF  # u8 and u24 of the code (B.3.4)
@@ -45,6 +48,8 @@ def check(config: Config, judges: Collection[str]) -> None:
     attestation(config, judges)
     provisioning(config)
     ride_codes(config)
+    offline(config)
+    terminal_profiles(config)
 
 
 def attestation(config: Config, judges: Collection[str]) -> AttestationTerms:
@@ -145,11 +150,21 @@ def loading_agents(config: Config) -> payments.LoadAgents:
 
 
 def offline(config: Config) -> payments.OfflineTerms:
-    """How late a sale may come, and how long a stop takes to reach the terminals."""
-    told = config.city.get("offline", {})
+    """How late a sale may come, and how long a stop takes to reach the terminals.
+
+    What `[offline]` does not say is as `OfflineTerms` has it. Raises ConfigInvalid.
+    """
+    usual, where = payments.OfflineTerms(), "offline"
+    figures = {
+        "age_days_max": usual.age_max // timedelta(days=1),
+        "deny_grace_hours": usual.deny_grace // timedelta(hours=1),
+    }
+    table = _table(config, where, set(figures), usual=figures)
     return payments.OfflineTerms(
-        age_max=timedelta(days=told.get("age_days_max", 30)),
-        deny_grace=timedelta(hours=told.get("deny_grace_hours", 24)),
+        age_max=timedelta(days=_whole(table, where, "age_days_max", minimum=1, maximum=365)),
+        deny_grace=timedelta(
+            hours=_whole(table, where, "deny_grace_hours", minimum=0, maximum=35 * 24)
+        ),
     )
 
 
@@ -158,14 +173,34 @@ def amounts(limits: Mapping[str, int]) -> AmountRange:
 
 
 def acceptance(config: Config) -> merchants.Acceptance:
-    mobile = config.city["applications"]["mobile_card"]
-    application = merchants.AcceptedApplication(
-        bytes.fromhex(mobile["aid"]), mobile["label"], mobile["priority"]
-    )
+    """What terminals select: phone cards all of them, the purse those that take an issuer's."""
     seconds = config.city["payments"]["online_timeout_seconds"]
     return merchants.Acceptance(
-        (application,), online_timeout_seconds=seconds, profiles=terminal_profiles(config)
+        (_application(config, "mobile_card"),),
+        online_timeout_seconds=seconds,
+        profiles=terminal_profiles(config),
+        purse=_application(config, "epurse"),
+        place=transit_place(config),
     )
+
+
+def _application(config: Config, name: str) -> merchants.AcceptedApplication:
+    told = config.city["applications"][name]
+    return merchants.AcceptedApplication(
+        bytes.fromhex(told["aid"]), told["label"], told["priority"]
+    )
+
+
+def transit_place(config: Config) -> TerminalPlace:
+    """The part of a terminal's place that all of the city's share. Raises ConfigInvalid."""
+    told = config.city.get("transit", {})
+    names = {"city", "operator", "acquirer"}
+    if not isinstance(told, Mapping) or not told.keys() <= names:
+        raise ConfigInvalid(f"city.toml: [transit] has only {', '.join(sorted(names))}")
+    try:
+        return place_of(told)
+    except MalformedBytes as error:
+        raise ConfigInvalid(f"city.toml: [transit]: {error.reason}") from None
 
 
 def terminal_profiles(config: Config) -> Mapping[str, ProfileTerms]:
@@ -175,13 +210,26 @@ def terminal_profiles(config: Config) -> Mapping[str, ProfileTerms]:
         code = row.get("code")
         if not isinstance(code, str) or not PROFILE_CODE.fullmatch(code):
             raise ConfigInvalid("city.toml: [[terminal_profiles]] needs a code of a-z, 0-9 and -")
+        members = {name: one for name, one in row.items() if name != "code"}
+        if isinstance(issuers := members.get("purse_issuers"), list):
+            members["purse_issuers"] = [
+                _city_issuer(config) if one == CITY_ISSUER else one for one in issuers
+            ]
         try:
-            found[code] = terms_of({name: one for name, one in row.items() if name != "code"})
+            found[code] = terms_of(members)
         except MalformedBytes as error:
             raise ConfigInvalid(
                 f"city.toml: [[terminal_profiles]] {code!r}: {error.reason}"
             ) from None
     return found
+
+
+def _city_issuer(config: Config) -> str:
+    """Whose purses are this city's, in hexadecimal. Raises ConfigInvalid."""
+    text = config.city["applications"]["epurse"].get("issuer_id")
+    if not (isinstance(text, str) and re.fullmatch(r"[0-9A-Fa-f]{16}", text)):
+        raise ConfigInvalid("city.toml: [applications.epurse] issuer_id must be 16 hex digits")
+    return text
 
 
 def ride_authorities(keys: RideKeys) -> RideAuthorities:
@@ -199,11 +247,17 @@ def words(texts: Mapping[str, str]) -> Words:
     return Words(zh=texts["zh"], en=texts["en"])
 
 
-def _table(config: Config, name: str, settings: set[str]) -> Mapping[str, Any]:
-    """The section, with exactly these settings. Raises ConfigInvalid."""
-    table = config.city[name]
+def _table(
+    config: Config, name: str, settings: set[str], *, usual: Mapping[str, Any] | None = None
+) -> Mapping[str, Any]:
+    """The section, with exactly these settings; what it does not say is `usual`, where that is.
+
+    Raises ConfigInvalid.
+    """
+    table = config.city[name] if usual is None else config.city.get(name, {})
     if not isinstance(table, Mapping):
         raise ConfigInvalid(f"city.toml: [{name}] is no table")
+    table = {**(usual or {}), **table}
     if missing := sorted(settings - set(table)):
         raise ConfigInvalid(f"city.toml: [{name}] says nothing of {', '.join(missing)}")
     if unknown := sorted(set(table) - settings):

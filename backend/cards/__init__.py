@@ -1,5 +1,6 @@
 """The door of plastic cards: the registry of e-purses, and what the issuer computes for one."""
 
+from backend.cards.denials import PURSE_CHANGED, PurseStanding, PurseStandings
 from backend.cards.errors import (
     PurseExists,
     PurseFourEyesNeeded,
@@ -16,12 +17,12 @@ from backend.cards.model import (
     PurseAtMoment,
     PurseKey,
     RegisterPurse,
-    StoppedPurse,
 )
 from backend.cards.service import Purses
 from backend.cards.states import PurseEvent, PurseState
 
 __all__ = [
+    "PURSE_CHANGED",
     "ChangePurse",
     "LoadSeed",
     "Purse",
@@ -34,10 +35,11 @@ __all__ = [
     "PurseMacs",
     "PurseMismatch",
     "PurseNotActive",
+    "PurseStanding",
+    "PurseStandings",
     "PurseState",
     "PurseTransitionRefused",
     "PurseUnknown",
     "Purses",
     "RegisterPurse",
-    "StoppedPurse",
 ]

@@ -11,7 +11,6 @@ from backend.cards.states import STOPPED, PurseEvent, PurseState
 
 NUMBER_DIGITS = 20
 """The 10-byte application serial in hexadecimal digits (JT/T 978: BCD, first nibble 0)."""
-LIST_MAX = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,15 +84,6 @@ def find_stopped_since(changes: Sequence[PurseChange], at: datetime) -> datetime
         elif since is None:
             since = one.at
     return since
-
-
-@dataclass(frozen=True, slots=True)
-class StoppedPurse:
-    """A line for deny lists: what a purse became, and when."""
-
-    purse_number: str
-    is_stopped: bool
-    changed_at: datetime
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,8 @@ from marshmallow import fields, post_load, validate
 from backend.cards.states import PurseEvent, PurseState
 from backend.web import Moment, Shape, StrictInteger, TypeIdField
 
-PURSE_NUMBER = validate.Regexp(r"\A[0-9]{20}\Z")
+PURSE_NUMBER = validate.Regexp(r"\A0[0-9]{19}\Z")
+"""As T-Union has it; another could never be put on a deny list (`card_protocol.deny_list`)."""
 ISSUER_ID = validate.Regexp(r"\A[0-9a-fA-F]{16}\Z")
 PLAIN_TEXT = validate.Regexp(r"\A[^\x00-\x1f\x7f\ud800-\udfff]*\Z")
 

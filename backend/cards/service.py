@@ -5,22 +5,20 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from sqlalchemy import select
 
 from backend.cards import tables
+from backend.cards.denials import PURSE_CHANGED
 from backend.cards.errors import PurseExists, PurseFourEyesNeeded, PurseUnknown
 from backend.cards.model import (
-    LIST_MAX,
     NUMBER_DIGITS,
     ChangePurse,
     Purse,
     PurseAtMoment,
     PurseChange,
     RegisterPurse,
-    StoppedPurse,
 )
 from backend.cards.states import STOPPED, PurseEvent, PurseState, advance
 from backend.db import Decide, Operation, Rows, Units, Which
@@ -113,29 +111,6 @@ class Purses:
             one.purse_number: PurseAtMoment(one, tuple(changes[one.purse_number])) for one in purses
         }
 
-    def list_stopped(
-        self, since: datetime, *, after: str = "", limit: int = LIST_MAX
-    ) -> list[StoppedPurse]:
-        """For deny lists: purses that changed at `since` or later, oldest change first.
-
-        The next page begins at the last line's moment and number. A purse that was never
-        stopped is among them as not stopped: a list that does not have it has nothing to do.
-        """
-        columns = tables.purse.c
-        later = (columns.changed_at == since) & (columns.purse_number > after)
-        query = (
-            select(columns.purse_number, columns.state, columns.changed_at)
-            .where((columns.changed_at > since) | later)
-            .order_by(columns.changed_at, columns.purse_number)
-            .limit(min(limit, LIST_MAX))
-        )
-        with self.units.read(Which.BUSINESS) as work:
-            rows = work.execute(query).all()
-        return [
-            StoppedPurse(row.purse_number, PurseState(row.state) in STOPPED, row.changed_at)
-            for row in rows
-        ]
-
 
 def purse_of(row: Mapping[Any, Any]) -> Purse:
     values = {name: row[name] for name in Purse.__slots__ if name != "state"}
@@ -159,6 +134,8 @@ def _add(rows: Rows, command: RegisterPurse) -> Purse:
 def _change(rows: Rows, row: Mapping[str, Any], state: PurseState, command: ChangePurse) -> Purse:
     changed = {"state": state.value, "changes": row["changes"] + 1, "changed_at": rows.now}
     rows.change(tables.purse, (command.purse_number,), **changed)
+    if {state, PurseState(row["state"])} & STOPPED:
+        rows.tell(PURSE_CHANGED, purse_number=command.purse_number)
     after = {**row, **changed}
     _note(rows, after, command.reason, command.staff_id)
     return purse_of(after)

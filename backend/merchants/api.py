@@ -193,9 +193,9 @@ class ChosenProfileResource(MethodView):
         answer=schemas.ChosenProfileShape,
         status=200,
     )
-    @refuses(errors.TerminalUnknown, errors.TerminalProfileUnknown)
+    @refuses(errors.TerminalUnknown, errors.TerminalProfileUnknown, errors.TerminalPlaceUnfit)
     def post(self, body: Body, operation: Operation, terminal_id: str) -> ChosenProfile:
-        """Choose what a terminal is for; it hears with its next profile."""
+        """Choose what a terminal is for and where it stands; it hears with its next profile."""
         choose = ChooseProfile(terminal_id, **body)
         return service(TerminalProfiles).choose(choose, operation)
 

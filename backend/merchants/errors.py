@@ -32,6 +32,16 @@ class TerminalProfileUnknown(DomainError):
     )
 
 
+class TerminalPlaceUnfit(DomainError):
+    kind, code = Kind.CONFLICT, "terminal_place_unfit"
+    title = Words(zh="终端位置与用途不符", en="Place does not fit the terminal's use")
+    detail = Words(
+        zh="里程票价的闸机须给出票价表中的车站和进出方向；停车、自行车终端须给出进出方向；单一票价不得为出口。",
+        en="A gate with a fare table needs one of its stations and a direction; a barrier or dock "
+        "needs a direction; a flat fare is not paid going out.",
+    )
+
+
 class NumberTaken(DomainError):
     kind, code = Kind.CONFLICT, "number_taken"
     title = Words(zh="编号已被占用", en="Number taken")

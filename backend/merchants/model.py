@@ -10,6 +10,7 @@ from enum import Enum
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 
 from backend.merchants.states import State
+from card_protocol.place import TerminalPlace
 from card_protocol.terminal_profile import ProfileTerms
 
 MERCHANT_NUMBER_CHARACTERS = 15
@@ -129,6 +130,13 @@ class Acceptance:
     applications: tuple[AcceptedApplication, ...]
     online_timeout_seconds: int = 10
     profiles: Mapping[str, ProfileTerms] = field(default_factory=lambda: {SHOP: ProfileTerms()})
+    purse: AcceptedApplication | None = None
+    place: TerminalPlace = field(default_factory=TerminalPlace)  # the city's part of each place
+
+    def applications_for(self, terms: ProfileTerms) -> tuple[AcceptedApplication, ...]:
+        """What a terminal selects, in order of priority; the purse where it takes an issuer's."""
+        more = () if self.purse is None or not terms.purse_issuers else (self.purse,)
+        return tuple(sorted((*self.applications, *more), key=lambda one: one.priority))
 
 
 def code_text(characters: str) -> str:

@@ -14,7 +14,11 @@ from sqlalchemy import select
 from backend.db import Operation, Units, Which, Work
 from backend.keys import ISSUER_KEYS, KeyRef, Keys, key_thumbprint, point_to_jwk, public_jwk
 from backend.merchants import tables
-from backend.merchants.errors import TerminalProfileUnknown, TerminalUnknown
+from backend.merchants.errors import (
+    TerminalPlaceUnfit,
+    TerminalProfileUnknown,
+    TerminalUnknown,
+)
 from backend.merchants.model import (
     SHOP,
     Acceptance,
@@ -24,11 +28,14 @@ from backend.merchants.model import (
 )
 from backend.merchants.rows import get_client
 from backend.merchants.service import Merchants
+from card_protocol.errors import MalformedBytes
+from card_protocol.place import NO_STATION, Direction, TerminalPlace, require_fits
 from card_protocol.signatures import Suite
 from card_protocol.signed_document import encode_document
 from card_protocol.terminal_profile import DOCUMENT_KIND, FORMAT, ProfileTerms, RideAuthorities
 
 CURRENCY = 156  # ISO 4217: CNY
+NO_LINE = "0000"
 SLOTS = 8  # a signed profile is made anew this often within its validity
 ALWAYS_CHANGING = ("profile_version", "deny_list_version")
 
@@ -53,6 +60,7 @@ class TerminalProfile:
     online_timeout_seconds: int
     profile_code: str
     terms: ProfileTerms
+    place: TerminalPlace
     ride_codes: RideAuthorities | None
     deny_list_version: int
     currency: int = CURRENCY
@@ -83,6 +91,7 @@ class TerminalProfile:
             "profile_code": self.profile_code,
             "deny_list_version": self.deny_list_version,
             "terms": self.terms.to_document(),
+            "place": self.place.to_document(),
             "ride_codes": self.ride_codes.to_document() if self.ride_codes else None,
         }
 
@@ -98,16 +107,22 @@ class SignedProfile:
 
 @dataclass(frozen=True, slots=True)
 class ChooseProfile:
-    """What a terminal is for, from now on."""
+    """What a terminal is for and where it stands, from now on: what is left out is forgotten."""
 
     terminal_id: str
     profile: str
+    line: str = NO_LINE  # 4 hexadecimal digits each
+    station: str = NO_STATION
+    direction: Direction | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ChosenProfile:
     terminal_id: str
     profile: str
+    line: str = NO_LINE
+    station: str = NO_STATION
+    direction: Direction | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,14 +140,24 @@ class TerminalProfiles:
         return self.merchants.units
 
     def choose(self, command: ChooseProfile, operation: Operation) -> ChosenProfile:
-        """Raises TerminalUnknown, TerminalProfileUnknown."""
+        """Raises TerminalUnknown, TerminalProfileUnknown, TerminalPlaceUnfit."""
 
         def decide(work: Work) -> ChosenProfile:
             if get_client(work, command.terminal_id).kind is not ClientKind.TERMINAL:
                 raise TerminalUnknown
-            self._get_terms(command.profile)
+            terms = self._get_terms(command.profile)
+            try:
+                require_fits(terms, self._place_of(command))
+            except MalformedBytes:
+                raise TerminalPlaceUnfit from None
             _choose(work, command)
-            return ChosenProfile(command.terminal_id, command.profile)
+            return ChosenProfile(
+                command.terminal_id,
+                command.profile,
+                command.line,
+                command.station,
+                command.direction,
+            )
 
         return self.units.once(Which.BUSINESS, operation, decide)
 
@@ -143,8 +168,8 @@ class TerminalProfiles:
         found = self.units.ask(
             Which.BUSINESS, select(rows).where(rows.c.client_id == facts.terminal_id)
         )
-        code = found[0].profile_code if found else SHOP
-        draft = self._drafted(facts, code)
+        chosen = _chosen(terminal_id, found[0] if found else None)
+        draft, code = self._drafted(facts, chosen), chosen.profile
         digest = digest_of(draft)
         if found and found[0].digest == digest:
             return replace(draft, profile_version=found[0].version)
@@ -176,21 +201,32 @@ class TerminalProfiles:
         tag = hashlib.sha256(_canonical({**claims, "kid": version})).hexdigest()[:32]
         return SignedProfile(document, keys, tag)
 
-    def _drafted(self, facts: TerminalFacts, code: str) -> TerminalProfile:
+    def _drafted(self, facts: TerminalFacts, chosen: ChooseProfile) -> TerminalProfile:
+        terms = self._get_terms(chosen.profile)
         return TerminalProfile(
             profile_version=0,
             terminal=facts,
-            applications=self.acceptance.applications,
+            applications=self.acceptance.applications_for(terms),
             issuer_keys=tuple(
                 IssuerKey(suite, version, point)
                 for suite, ref in ISSUER_KEYS.items()
                 for version, point in self.keys.public_points(ref).items()
             ),
             online_timeout_seconds=self.acceptance.online_timeout_seconds,
-            profile_code=code,
-            terms=self._get_terms(code),
+            profile_code=chosen.profile,
+            terms=terms,
+            place=self._place_of(chosen),
             ride_codes=self.ride_codes(),
             deny_list_version=self.deny_list_version(),
+        )
+
+    def _place_of(self, chosen: ChooseProfile) -> TerminalPlace:
+        """The city's ids, the terminal's own place. Raises MalformedBytes."""
+        return replace(
+            self.acceptance.place,
+            line=bytes.fromhex(chosen.line),
+            station=chosen.station,
+            direction=chosen.direction,
         )
 
     def _get_terms(self, code: str) -> ProfileTerms:
@@ -231,13 +267,23 @@ def digest_of(profile: TerminalProfile) -> str:
 
 
 def _choose(work: Work, command: ChooseProfile) -> None:
-    row = {"client_id": command.terminal_id, "profile_code": command.profile}
+    chosen = {
+        "profile_code": command.profile,
+        "line": command.line,
+        "station": command.station,
+        "direction": None if command.direction is None else command.direction.value,
+    }
+    row = {"client_id": command.terminal_id, **chosen}
     insert = work.upsert_into(tables.profile).values(**row, version=0, changed_at=work.now)
-    work.execute(
-        insert.on_conflict_do_update(
-            index_elements=["client_id"], set_={"profile_code": command.profile}
-        )
-    )
+    work.execute(insert.on_conflict_do_update(index_elements=["client_id"], set_=chosen))
+
+
+def _chosen(terminal_id: str, row: Any) -> ChooseProfile:
+    """What staff chose last; a shop where nobody did."""
+    if row is None:
+        return ChooseProfile(terminal_id, SHOP)
+    direction = None if row.direction is None else Direction(row.direction)
+    return ChooseProfile(terminal_id, row.profile_code, row.line, row.station, direction)
 
 
 def _canonical(document: dict[str, Any]) -> bytes:

@@ -7,10 +7,12 @@ from marshmallow import EXCLUDE, fields, validate
 from backend.keys import point_to_jwk, public_jwk
 from backend.merchants.states import Event
 from backend.web import EcKey, Fen, Moment, Shape, TypeIdField
+from card_protocol.place import NO_STATION, Direction
 
 GRANT_TYPE = "client_credentials"
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 NAME = validate.Length(min=1, max=60)
+HEX_4 = validate.Regexp(r"[0-9A-F]{4}\Z")
 CHANGES = {event.value: event for event in (Event.SUSPEND, Event.RESUME, Event.CLOSE)}
 
 
@@ -186,6 +188,13 @@ class TerminalProfileShape(Shape):
             "description": "mode, fare, offline limits, what is taken when the profile is too old",
         },
     )
+    place = fields.Function(
+        lambda one: one.place.to_document(),
+        metadata={
+            "type": "object",
+            "description": "city, operator, acquirer, line, station, direction",
+        },
+    )
     ride_codes = fields.Function(
         lambda one: one.ride_codes.to_document() if one.ride_codes else None,
         metadata={"type": ["object", "null"], "description": "whose ride codes are genuine"},
@@ -213,6 +222,23 @@ class ChooseProfileShape(Shape):
         required=True,
         validate=validate.Regexp(r"[a-z0-9-]{1,32}\Z"),
         metadata={"example": "bus", "description": "a code of [[terminal_profiles]] of the city"},
+    )
+    line = fields.String(
+        validate=HEX_4,
+        load_default=NO_STATION,
+        metadata={"example": "0001", "description": "2 bytes, hexadecimal; 0000: none"},
+    )
+    station = fields.String(
+        validate=HEX_4,
+        load_default=NO_STATION,
+        metadata={"example": "0101", "description": "as the fare table names it; 0000: none"},
+    )
+    direction = fields.Enum(
+        Direction,
+        by_value=True,
+        allow_none=True,
+        load_default=None,
+        metadata={"description": "of a gate, a barrier or a dock"},
     )
 
 

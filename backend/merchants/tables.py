@@ -109,7 +109,13 @@ profile = Table(  # what a terminal is told: which kind was chosen, and how ofte
     Column("version", Integer, nullable=False),  # 0: not yet asked for
     Column("digest", String(64)),  # SHA-256 of what the version says
     Column("changed_at", Utc, nullable=False),
+    Column("line", String(4), nullable=False, server_default="0000"),  # hexadecimal
+    Column("station", String(4), nullable=False, server_default="0000"),
+    Column("direction", String(3)),
     CheckConstraint("(version > 0) = (digest IS NOT NULL)", name="version_has_digest"),
+    CheckConstraint("length(line) = 4", name="line_length"),
+    CheckConstraint("length(station) = 4", name="station_length"),
+    CheckConstraint("direction IN ('in', 'out')", name="direction"),
     info=REFERENCE,
 )
 

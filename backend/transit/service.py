@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -50,7 +50,7 @@ class SweepDenyList:
 
 @dataclass(frozen=True, slots=True)
 class DenyLists:
-    """`sources`: each kind of number and who knows it. Purses have none until cards are issued."""
+    """`sources`: each kind of number and who knows it."""
 
     units: Units
     keys: Keys = field(repr=False)
@@ -61,6 +61,10 @@ class DenyLists:
         """Consumer of the topic that a token changed; the event's content does not matter, only
         what the token is now: hearing twice, or late, does no harm."""
         self._follow(DenyKind.TOKEN, event.payload["token_id"])
+
+    def hear_purse(self, event: Event) -> None:
+        """Consumer of the topic that a purse changed; as with tokens, twice or late is no harm."""
+        self._follow(DenyKind.PURSE, event.payload["purse_number"])
 
     def version(self) -> int:
         heads = tables.deny_head
@@ -100,21 +104,30 @@ class DenyLists:
         """One page of the upkeep: what events should have done already, and what has ended."""
         return self.units.once(Which.BUSINESS, operation, lambda work: self._sweep(work, command))
 
+    def upkeep(self, command: SweepDenyList) -> Swept:
+        """The same for the worker, which repeats it anyway: no answer is kept."""
+        with self.units.write(Which.BUSINESS) as work:
+            return self._sweep(work, command)
+
     def _follow(self, kind: DenyKind, source_id: str) -> None:
         with self.units.write(Which.BUSINESS) as work:
             head = _locked_head(work)
             # Read only now: whatever changes it afterwards is told afterwards, and waits for us.
             standing = self.sources[kind].find(work, source_id)
-            if standing is not None:
-                _write_head(work, head, _settle(work, head, kind, standing))
+            if standing is None:
+                return
+            is_known = standing.number in _denied_of(work, kind, (standing,))
+            _write_head(work, head, _settle(work, head, kind, standing, is_known=is_known))
 
     def _sweep(self, work: Work, command: SweepDenyList) -> Swept:
         limit = min(command.limit, SWEEP_MAX)
         before = head = _locked_head(work)
         source = self.sources.get(command.kind)
         page = source.page(work, command.after, limit) if source else ()
+        known = _denied_of(work, command.kind, page)
         for standing in page:
-            head = _settle(work, head, command.kind, standing)
+            is_known = standing.number in known
+            head = _settle(work, head, command.kind, standing, is_known=is_known)
         forgotten, floor = _forget(work, limit, head.floor)
         changed = head.version - before.version
         head = DenyHead(head.version, floor, head.tokens_total, head.purses_total)
@@ -123,15 +136,23 @@ class DenyLists:
         return Swept(changed, forgotten, None if is_end else page[-1].source_id)
 
 
-def _settle(work: Work, head: DenyHead, kind: DenyKind, standing: Standing) -> DenyHead:
-    """The head after the list says of this number what its source says."""
+def _denied_of(work: Work, kind: DenyKind, page: Sequence[Standing]) -> frozenset[str]:
+    """Which of these numbers the list names now: one question for the whole page."""
     rows = tables.deny_entry
-    number_value(kind, standing.number)  # a number that no terminal could read is a bug here
+    numbers = [one.number for one in page]
+    query = select(rows.c.number).where(rows.c.number.in_(numbers), rows.c.kind == int(kind))
+    return frozenset(work.execute(query.where(rows.c.is_denied)).scalars())
+
+
+def _settle(
+    work: Work, head: DenyHead, kind: DenyKind, standing: Standing, *, is_known: bool
+) -> DenyHead:
+    """The head after the list says of this number what its source says; `is_known`: it is on it."""
+    rows = tables.deny_entry
     wanted = is_wanted(standing, work.now)
-    is_it = (rows.c.number == standing.number) & (rows.c.kind == int(kind))
-    known = work.one(select(rows).where(is_it))
-    if wanted == (known is not None and known.is_denied):
+    if wanted == is_known:
         return head
+    number_value(kind, standing.number)  # a number that no terminal could read is a bug here
     head = head.changed(kind, 1 if wanted else -1)
     values = {
         "is_denied": wanted,

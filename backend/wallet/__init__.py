@@ -29,7 +29,7 @@ from backend.wallet.ledger import (
 )
 from backend.wallet.ledger.limits import CODE_B, CODE_C, CODE_D, SPEND, check_ceiling
 from backend.wallet.ledger.model import AccountState
-from backend.wallet.life.cases import is_shut, open_case
+from backend.wallet.life.cases import get_owner, is_shut, open_case, want_owner
 from backend.wallet.life.debts import RideDebts
 from backend.wallet.life.model import RidePaid
 from backend.wallet.model import OpenWallet, Wallet, WalletUnknown
@@ -37,6 +37,7 @@ from backend.wallet.proof import LedgerProof, Proof
 from backend.wallet.recipes import capture as capture_transfer
 from backend.wallet.recipes import epurse_purchase as epurse_purchase_transfer
 from backend.wallet.recipes import epurse_purchase_borne as epurse_purchase_borne_transfer
+from backend.wallet.recipes import epurse_unloaded as epurse_unloaded_transfer
 from backend.wallet.recipes import into_suspense as into_suspense_transfer
 from backend.wallet.recipes import load as load_transfer
 from backend.wallet.recipes import load_returned as load_returned_transfer
@@ -88,6 +89,8 @@ __all__ = [
     "epurse_float_account",
     "epurse_purchase_borne_transfer",
     "epurse_purchase_transfer",
+    "epurse_unloaded_transfer",
+    "get_owner",
     "into_suspense_transfer",
     "is_shut",
     "load_returned_transfer",
@@ -108,4 +111,5 @@ __all__ = [
     "ride_debt_account",
     "ride_debt_id",
     "suspense_account",
+    "want_owner",
 ]

@@ -21,7 +21,6 @@ class Told(Response):
     def __init__(self, text: str, status: int, content_type: str) -> None:
         data = text.encode()
         super().__init__(data, status, content_type=content_type)
-        self.headers.add("Content-Length", len(data))
         self.manners: Iterable[tuple[str, str]] = ()  # headers that every answer has
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:

@@ -8,10 +8,18 @@ from typing import Any
 from flask.views import MethodView
 from flask_smorest import Blueprint
 
+from backend import cards
 from backend.db import Operation
 from backend.merchants import TerminalUnknown
-from backend.payments.offline import schemas
+from backend.payments.offline import model, schemas
 from backend.payments.offline.clones import CloneReport, Oddities, UnreadItem
+from backend.payments.offline.foreign import (
+    DecideForeignSale,
+    ForeignSale,
+    ForeignSaleDecided,
+    ForeignSales,
+    ForeignSaleUnknown,
+)
 from backend.payments.offline.model import Upload, Uploaded
 from backend.payments.offline.service import OfflineSales
 from backend.payments.refusals import TERMINAL
@@ -75,3 +83,56 @@ class UnreadSales(MethodView):
     def get(self, page: Body) -> Page[UnreadItem]:
         """Uploaded items that were no sales: a terminal's fault, and perhaps somebody's money."""
         return Page(*service(Oddities).unread(**page))
+
+
+@internal_blueprint.route("/v1/ops/foreign-sam-sales")
+class ForeignSamSales(MethodView):
+    @access(CallerKind.STAFF, SCOPE)
+    @internal_blueprint.arguments(schemas.ForeignSaleArguments, location="query")
+    @internal_blueprint.response(200, schemas.ForeignSalePage)
+    def get(self, page: Body) -> Page[ForeignSale]:
+        """Purse sales refused because their SAM is registered for another terminal."""
+        return Page(*service(ForeignSales).of_state(**page))
+
+
+@internal_blueprint.route("/v1/ops/foreign-sam-sales/<string:payment_id>/payments")
+class ForeignSamSalePayments(MethodView):
+    @access(CallerKind.STAFF, "cards.write")
+    @command(
+        internal_blueprint,
+        body=schemas.DecideForeignSaleShape,
+        answer=schemas.ForeignSaleShape,
+        status=200,
+    )
+    @refuses(
+        *TERMINAL,
+        ForeignSaleUnknown,
+        ForeignSaleDecided,
+        model.SaleMalformed,
+        model.SaleTooOld,
+        model.PurseSaleSeen,
+        model.PurseTacInvalid,
+        cards.PurseNotActive,
+        cards.PurseMismatch,
+        cards.PurseKeyUnknown,
+    )
+    def post(self, body: Body, operation: Operation, payment_id: str) -> ForeignSale:
+        """Pay the merchant after all: the SAM was moved, and nobody had said so."""
+        wanted = DecideForeignSale(payment_id, caller().id, body["note"])
+        return service(ForeignSales).pay(wanted, operation)
+
+
+@internal_blueprint.route("/v1/ops/foreign-sam-sales/<string:payment_id>/dismissals")
+class ForeignSamSaleDismissals(MethodView):
+    @access(CallerKind.STAFF, "cards.write")
+    @command(
+        internal_blueprint,
+        body=schemas.DecideForeignSaleShape,
+        answer=schemas.ForeignSaleShape,
+        status=200,
+    )
+    @refuses(ForeignSaleUnknown, ForeignSaleDecided)
+    def post(self, body: Body, operation: Operation, payment_id: str) -> ForeignSale:
+        """Leave it refused."""
+        wanted = DecideForeignSale(payment_id, caller().id, body["note"])
+        return service(ForeignSales).dismiss(wanted, operation)

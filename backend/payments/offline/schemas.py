@@ -12,6 +12,7 @@ from marshmallow import EXCLUDE, ValidationError, fields, validate
 
 from backend.cards import PurseKey
 from backend.kernel import AMOUNT_MAX_FEN, is_id
+from backend.payments.offline.foreign import ForeignState
 from backend.payments.offline.model import (
     SALES_MAX,
     OfflineSale,
@@ -23,8 +24,17 @@ from backend.payments.offline.model import (
     Unreadable,
 )
 from backend.payments.purses.model import SHANGHAI
-from backend.payments.schemas import COUNTER_MAX
-from backend.web import B64u, Fen, Moment, Shape, StrictInteger, TypeIdField, page_schema
+from backend.payments.schemas import COUNTER_MAX, PLAIN_TEXT
+from backend.web import (
+    B64u,
+    Fen,
+    Moment,
+    PageArguments,
+    Shape,
+    StrictInteger,
+    TypeIdField,
+    page_schema,
+)
 from card_protocol.epurse.suites import DES3, SM4_SUITE
 from card_protocol.epurse.transactions import BALANCE_MAX_FEN, Purchase, TransactionKind
 
@@ -276,3 +286,27 @@ def _moment(text: str) -> datetime:
 def _names(messages: Any) -> str:
     """Field names; their values are not repeated."""
     return ", ".join(sorted(messages)) if isinstance(messages, dict) else "item"
+
+
+class ForeignSaleShape(Shape):
+    payment_id = fields.String()
+    terminal_id = TypeIdField("trm")
+    terminal_counter = StrictInteger()
+    sam_number = fields.String()
+    amount_fen = Fen()
+    seen_at = Moment()
+    state = fields.Enum(ForeignState, by_value=True)
+    decided_by = fields.String(allow_none=True)
+    decided_at = Moment(allow_none=True)
+    note = fields.String(allow_none=True)
+
+
+class ForeignSaleArguments(PageArguments):
+    state = fields.Enum(ForeignState, by_value=True, load_default=ForeignState.OPEN)
+
+
+class DecideForeignSaleShape(Shape):
+    note = fields.String(required=True, validate=[validate.Length(1, 100), PLAIN_TEXT])
+
+
+ForeignSalePage = page_schema(ForeignSaleShape)

@@ -10,7 +10,7 @@ from backend.kernel import DomainError
 from backend.merchants import Merchants, TerminalFacts
 from backend.payments import records as payment_records
 from backend.payments.model import Payment, PaymentExists, PaymentReversed
-from backend.payments.offline import clones, records
+from backend.payments.offline import clones, foreign, records
 from backend.payments.offline.judging import Judge
 from backend.payments.offline.model import (
     Judged,
@@ -27,6 +27,7 @@ from backend.payments.offline.model import (
 )
 from backend.payments.offline.records import Taken
 from backend.payments.offline.taking import Taking
+from backend.payments.purses.sams import PurseSamForeign
 from backend.payments.states import State
 from backend.wallet import Ledger
 
@@ -76,7 +77,8 @@ class OfflineSales:
         payment_records.want_terminal_sale(rows, upload.terminal_id, sale.terminal_counter)
         records.want(rows, upload, sale)
         if not isinstance(judged, DomainError):
-            self.taking.need(rows, judged)
+            self.taking.need(rows, judged, upload.terminal_id)
+            foreign.want(rows, sale.payment_id)
 
     def _answer(
         self,
@@ -119,6 +121,8 @@ class OfflineSales:
             return self.taking.take(rows, sale, judged, facts)
         except DomainError as refusal:
             rows.undo(mark)
+            if isinstance(refusal, PurseSamForeign):
+                foreign.note(rows, sale, facts.terminal_id)
             return Taken(refused(sale.payment_id, refusal))
 
 

@@ -112,3 +112,23 @@ terminal_incarnation = Table(
     CheckConstraint("(returned_at IS NULL) = (returns = 0)", name="returned"),
     info={"citus": "terminal_id"},
 )
+
+# Sales refused because their SAM is another terminal's; guarded by the key of `payment`.
+foreign_sam_sale = Table(
+    "foreign_sam_sale",
+    ledger_metadata,
+    Column("payment_id", String(40), primary_key=True),
+    Column("terminal_id", String(40), nullable=False),
+    Column("terminal_counter", BigInteger, nullable=False),
+    Column("sam_number", String(12), nullable=False),
+    Column("amount_fen", BigInteger, nullable=False),
+    Column("seen_at", Utc, nullable=False),
+    Column("state", String(10), nullable=False),
+    Column("decided_by", String(64)),
+    Column("decided_at", Utc),
+    Column("note", String(100)),
+    CheckConstraint("state IN ('open', 'paid', 'dismissed')", name="state"),
+    CheckConstraint("(state = 'open') = (decided_at IS NULL)", name="decided"),
+    Index(None, "state", "payment_id"),
+    info={"citus": "payment_id"},
+)

@@ -26,7 +26,7 @@ from backend.payments.offline.model import (
     split_amount,
 )
 from backend.payments.offline.records import Taken
-from backend.payments.purses import book
+from backend.payments.purses import book, sams
 from backend.payments.states import State
 from backend.virtual_card import (
     AtcOutOfWindow,
@@ -75,10 +75,11 @@ class Taking:
     ledger: Ledger
     terms: OfflineTerms
 
-    def need(self, rows: Rows, judged: PastProof | PurseWord) -> None:
+    def need(self, rows: Rows, judged: PastProof | PurseWord, terminal_id: str) -> None:
         """Want what `take` reads."""
         if isinstance(judged, PurseWord):
             proof = judged.proof
+            sams.want(rows, proof.sam[0], terminal_id)
             book.want_purchase(rows, proof.purse_number, proof.purchase_counter, proof.sam)
             self.ledger.need(rows, (epurse_float_account(proof.purse_number).account_id,))
             return
@@ -88,16 +89,25 @@ class Taking:
         self.ledger.need(rows, accounts, counted=wallet_id, counts=(SPEND,))
 
     def take(
-        self, rows: Rows, sale: OfflineSale, judged: PastProof | PurseWord, facts: TerminalFacts
+        self,
+        rows: Rows,
+        sale: OfflineSale,
+        judged: PastProof | PurseWord,
+        facts: TerminalFacts,
+        *,
+        is_sam_vouched: bool = False,
     ) -> Taken:
         """Post the sale, or raise or answer what speaks against it.
 
+        `is_sam_vouched`: a person says that the SAM may speak for this terminal.
+
         Raises SaleTooOld, TapMismatch, RideAmountTooHigh, ProofSeen, AtcOutOfWindow,
-        KeyExhausted, PurseSaleSeen, PurseNotActive.
+        KeyExhausted, PurseSaleSeen, PurseNotActive, PurseSamForeign.
         """
         if rows.now - judged.made_at > self.terms.age_max:
             raise SaleTooOld(days=self.terms.age_max.days)
         if isinstance(judged, PurseWord):
+            self._check_purse(rows, judged, facts, is_sam_vouched=is_sam_vouched)
             return self._take_purse(rows, sale, judged, facts)
         return self._take_proof(rows, sale, judged, facts)
 
@@ -184,15 +194,22 @@ class Taking:
 
     # --- from a purse ---------------------------------------------------------------------------
 
+    def _check_purse(
+        self, rows: Rows, word: PurseWord, facts: TerminalFacts, *, is_sam_vouched: bool
+    ) -> None:
+        """Raises PurseSaleSeen, PurseNotActive, PurseSamForeign."""
+        proof, since = word.proof, word.stopped_since
+        if book.is_proof_used(rows, proof.purse_number, proof.sam):
+            raise PurseSaleSeen
+        if since is not None and word.made_at - since > self.terms.deny_grace:
+            raise PurseNotActive(state="suspended")
+        if not is_sam_vouched:
+            sams.check(rows, proof.sam[0], facts.terminal_id, word.made_at)
+
     def _take_purse(
         self, rows: Rows, sale: OfflineSale, word: PurseWord, facts: TerminalFacts
     ) -> Taken:
-        proof, number = word.proof, word.proof.purse_number
-        if book.is_proof_used(rows, number, proof.sam):
-            raise PurseSaleSeen
-        since = word.stopped_since
-        if since is not None and word.made_at - since > self.terms.deny_grace:
-            raise PurseNotActive(state="suspended")
+        proof, number, since = word.proof, word.proof.purse_number, word.stopped_since
         is_counter_used = book.is_counter_used(rows, number, proof.purchase_counter)
         book.use_proof(rows, number, proof.sam, sale.payment_id)
         counter, chip_fen = proof.purchase_counter, proof.balance_after_fen
@@ -207,6 +224,7 @@ class Taking:
                 counter,
                 payment_id=sale.payment_id,
                 amount_fen=sale.amount_fen,
+                balance_after_fen=chip_fen,
                 made_at=word.made_at,
             )
         result = Result(sale.payment_id, SaleState.CAPTURED, balance_fen=chip_fen)

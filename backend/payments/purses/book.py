@@ -11,7 +11,15 @@ from backend.db import Rows
 from backend.kernel import new_id
 from backend.payments.purses import tables
 from backend.payments.purses.states import CaseState
-from backend.wallet import Ledger, epurse_float_account, suspense_account
+from backend.wallet import (
+    Ledger,
+    epurse_float_account,
+    get_owner,
+    is_shut,
+    suspense_account,
+    want_owner,
+)
+from backend.wallet import open_case as open_wallet_case
 
 Row = Mapping[str, Any]
 
@@ -54,6 +62,7 @@ def add_purchase(
     *,
     payment_id: str,
     amount_fen: int,
+    balance_after_fen: int | None,
     made_at: datetime,
 ) -> None:
     row = {
@@ -61,6 +70,7 @@ def add_purchase(
         "purchase_counter": purchase_counter,
         "payment_id": payment_id,
         "amount_fen": amount_fen,
+        "balance_after_fen": balance_after_fen,
         "made_at": made_at,
     }
     rows.add(tables.purse_purchase, row)
@@ -88,6 +98,32 @@ def see_chip(
 
 def set_open_load(rows: Rows, purse_number: str, load_id: str | None) -> None:
     rows.change(tables.purse_book, (purse_number,), open_load_id=load_id)
+
+
+def want_home(rows: Rows, ledger: Ledger, wallet_id: str) -> None:
+    """Want what `open_home` reads."""
+    want_owner(rows, wallet_id)
+    ledger.need(rows, (wallet_id,))
+
+
+def open_home(
+    rows: Rows, ledger: Ledger, wallet_id: str, *, operation_id: str, amount_fen: int, reason: str
+) -> str:
+    """The account that money for a holder goes to: the wallet; where that is closed, a fresh case
+    of its owner, for the operation that is going to fill it. Raises WalletUnknown."""
+    person_id = get_owner(rows, wallet_id)
+    if not is_shut(rows, ledger, wallet_id):
+        return wallet_id
+    case_id = open_wallet_case(
+        rows,
+        ledger,
+        wallet_id=wallet_id,
+        person_id=person_id,
+        operation_id=operation_id,
+        amount_fen=amount_fen,
+        reason=reason,
+    )
+    return suspense_account(case_id).account_id
 
 
 def open_case(

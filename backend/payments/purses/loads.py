@@ -329,6 +329,8 @@ def _row(rows: Rows, command: BeginLoad, checked: _Checked) -> dict[str, Any]:
         "is_contradicted": False,
         "begun_at": rows.now,
         "decided_at": None,
+        "decided_by": None,
+        "note": None,
     }
 
 

@@ -81,6 +81,16 @@ class ToldBy(Enum):
     TAC = "tac"  # the chip: it is written
     NEXT_COUNTER = "next_counter"  # the chip's counter has moved on: it is written
     SAME_COUNTER = "same_counter"  # the chip's counter has not: it is not written
+    STAFF = "staff"  # the chip will not be seen again: its purse is closed
+
+
+class LoadNotStuck(DomainError):
+    kind, code = Kind.REFUSED, "load_not_stuck"
+    title = Words(zh="圈存尚可由卡片判定", en="The chip may still tell")
+    detail = Words(
+        zh="电子钱包销户满 {days} 天后方可退回该圈存。",
+        en="A load is given back {days} days after its purse was closed, no earlier.",
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from backend.wallet import (
     load_returned_transfer,
     load_transit_account,
     load_written_transfer,
+    operation_step,
 )
 from card_protocol.epurse.transactions import Load
 
@@ -42,6 +43,8 @@ class Settling:
             load_transit_account(row["load_id"]).account_id,
         )
         self.ledger.need(rows, accounts)
+        if row["source"] == "wallet":
+            book.want_home(rows, self.ledger, row["source_id"])
 
     def need_open(self, rows: Rows, purse_number: str) -> bool:
         """Want the purse's undecided load, then its accounts; True when more is to be named."""
@@ -80,14 +83,29 @@ class Settling:
         )
         return self._end(rows, row, state, told_by)
 
-    def give_back(self, rows: Rows, row: Row) -> LoadView:
-        """Not on the chip: from transit to where it came from. Raises LoadStateConflict, and
-        AccountClosed for a wallet that was closed meanwhile: then it stays in transit."""
+    def give_back(
+        self, rows: Rows, row: Row, told_by: ToldBy = ToldBy.SAME_COUNTER, **who: str
+    ) -> LoadView:
+        """Not on the chip: from transit to where it came from; where that is a wallet that was
+        closed meanwhile, to a case of its owner. `who`: columns of a person's decision.
+
+        Raises LoadStateConflict, AccountFrozen.
+        """
         state = advance_load(LoadState(row["state"]), LoadEvent.RETURN)
-        transfer = load_returned_transfer(row["load_id"], row["source_id"], row["amount_fen"])
+        home_id = row["source_id"]
+        if row["source"] == "wallet":
+            home_id = book.open_home(
+                rows,
+                self.ledger,
+                home_id,
+                operation_id=operation_step(row["load_id"], "returned"),
+                amount_fen=row["amount_fen"],
+                reason="圈存退回",
+            )
+        transfer = load_returned_transfer(row["load_id"], home_id, row["amount_fen"])
         # The wallet's own money comes home: a ceiling reached since cannot keep it out.
         self.ledger.post(rows, transfer, with_ceilings=False)
-        return self._end(rows, row, state, ToldBy.SAME_COUNTER)
+        return self._end(rows, row, state, told_by, **who)
 
     def contradict(self, rows: Rows, row: Row) -> None:
         """The chip has what was given back: nothing moves, a person is told, once."""
@@ -96,8 +114,8 @@ class Settling:
         rows.change(tables.purse_load, (row["load_id"],), is_contradicted=True)
         rows.tell(CONTRADICTED, purse_number=row["purse_number"], load_id=row["load_id"])
 
-    def _end(self, rows: Rows, row: Row, state: LoadState, told_by: ToldBy) -> LoadView:
-        new = {"state": state.value, "told_by": told_by.value, "decided_at": rows.now}
+    def _end(self, rows: Rows, row: Row, state: LoadState, told_by: ToldBy, **who: str) -> LoadView:
+        new = {"state": state.value, "told_by": told_by.value, "decided_at": rows.now, **who}
         rows.change(tables.purse_load, (row["load_id"],), **new)
         known = book.find(rows, row["purse_number"])
         if known is not None and known["open_load_id"] == row["load_id"]:
@@ -110,7 +128,7 @@ class PurseAlarm:
     """Outbox: a chip contradicts the books; a line in the operator's log."""
 
     def ring(self, event: Event) -> None:
-        log.warning(CONTRADICTED, **{str(name): one for name, one in event.payload.items()})
+        log.warning("purse_contradicted", **{str(name): one for name, one in event.payload.items()})
 
 
 def key_of(row: Row) -> PurseKey:
@@ -126,7 +144,7 @@ def load_of(row: Row, *, amount_fen: int | None = None, sam_number: bytes | None
     )
 
 
-def view_of(row: Row) -> LoadView:
+def view_of(row: Mapping[Any, Any]) -> LoadView:
     state = LoadState(row["state"])
     return LoadView(
         load_id=row["load_id"],

@@ -38,6 +38,7 @@ purse_purchase = Table(
     Column("purchase_counter", BigInteger, primary_key=True),
     Column("payment_id", String(40), nullable=False),
     Column("amount_fen", BigInteger, nullable=False),
+    Column("balance_after_fen", BigInteger),  # as its terminal told; of older rows nobody knows
     Column("made_at", Utc, nullable=False),
     CheckConstraint("amount_fen >= 0", name="amount"),
     info={"citus": "purse_number"},
@@ -77,11 +78,14 @@ purse_load = Table(
     Column("is_contradicted", Boolean, nullable=False),  # the chip says otherwise since
     Column("begun_at", Utc, nullable=False),
     Column("decided_at", Utc),
+    Column("decided_by", String(64)),  # of a load that a person has ended, as the note
+    Column("note", String(100)),
     CheckConstraint("amount_fen > 0", name="amount_positive"),
     CheckConstraint("source IN ('wallet', 'cash')", name="source"),
     CheckConstraint("state IN ('begun', 'written', 'returned')", name="state"),
     CheckConstraint("(state = 'begun') = (decided_at IS NULL)", name="decided"),
     Index(None, "purse_number", "begun_at"),
+    Index(None, "state", "load_id"),
     info={"citus": "load_id"},
 )
 
@@ -105,4 +109,52 @@ purse_case = Table(
     CheckConstraint("(state = 'open') = (decided_at IS NULL)", name="decided"),
     Index(None, "state", "case_id"),
     info={"citus": "case_id", "lock": "own"},
+)
+
+purse_sam = Table(
+    "purse_sam",
+    ledger_metadata,
+    Column("sam_number", String(12), primary_key=True),
+    Column("terminal_id", String(40), nullable=False),
+    Column("bound_by", String(64), nullable=False),  # a member of staff, or `upload`
+    Column("bound_at", Utc, nullable=False),
+    CheckConstraint("length(sam_number) = 12", name="sam_number_length"),
+    Index(None, "terminal_id", "sam_number"),
+    info={"citus": "sam_number", "lock": "own"},
+)
+
+# Where a SAM was before: what it said until then is still that terminal's to upload.
+purse_sam_past = Table(
+    "purse_sam_past",
+    ledger_metadata,
+    Column("sam_number", String(12), primary_key=True),
+    Column("terminal_id", String(40), primary_key=True),
+    Column("ended_at", Utc, nullable=False),
+    info={"citus": "sam_number"},
+)
+
+# A purchase that its terminal could not tell the outcome of, until a person ends it.
+purse_loss = Table(
+    "purse_loss",
+    ledger_metadata,
+    Column("loss_id", String(40), primary_key=True),
+    Column("purse_number", String(20), nullable=False),
+    Column("terminal_id", String(40), nullable=False),
+    Column("merchant_id", String(40), nullable=False),
+    Column("shop_name", String(60), nullable=False),
+    Column("reference", String(64), nullable=False),  # the terminal's own, of the sale
+    Column("purchase_counter", BigInteger, nullable=False),  # of the chip, before the sale
+    Column("balance_before_fen", BigInteger, nullable=False),
+    Column("amount_fen", BigInteger, nullable=False),
+    Column("state", String(10), nullable=False),
+    Column("opened_by", String(64), nullable=False),
+    Column("opened_at", Utc, nullable=False),
+    Column("decided_by", String(64)),
+    Column("decided_at", Utc),
+    Column("note", String(100)),
+    CheckConstraint("amount_fen > 0", name="amount_positive"),
+    CheckConstraint("state IN ('open', 'refunded', 'paid', 'dismissed')", name="state"),
+    CheckConstraint("(state = 'open') = (decided_at IS NULL)", name="decided"),
+    Index(None, "state", "loss_id"),
+    info={"citus": "loss_id", "lock": "own"},
 )

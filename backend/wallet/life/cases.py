@@ -34,6 +34,19 @@ def is_shut(rows: Rows, ledger: Ledger, wallet_id: str) -> bool:
     return account is not None and account.state is AccountState.CLOSED
 
 
+def want_owner(rows: Rows, wallet_id: str) -> None:
+    """Want what `get_owner` reads."""
+    rows.want(wallet, wallet_id)
+
+
+def get_owner(rows: Rows, wallet_id: str) -> str:
+    """Whose wallet it is, also when it is closed: a person's id. Raises WalletUnknown."""
+    row = rows.find(wallet, wallet_id)
+    if row is None:
+        raise WalletUnknown
+    return str(row["person_id"])
+
+
 def open_case(
     rows: Rows,
     ledger: Ledger,

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import product
 from typing import cast
 
 import pytest
+from sqlalchemy import select
 
 from backend.cards import (
+    PURSE_CHANGED,
     ChangePurse,
     LoadSeed,
     Purse,
@@ -19,6 +22,7 @@ from backend.cards import (
     PurseKeyUnknown,
     PurseMacs,
     Purses,
+    PurseStandings,
     PurseState,
     PurseTransitionRefused,
     PurseUnknown,
@@ -26,7 +30,7 @@ from backend.cards import (
 )
 from backend.cards.model import PurseChange, find_stopped_since
 from backend.cards.states import FLOW, advance
-from backend.db import Units
+from backend.db import Units, Which, business_metadata
 from backend.kernel import ManualClock
 from backend.keys import KeyRef, Keys, SoftwareKeys
 from backend.keys.blocks import SoftwareBlock
@@ -82,18 +86,45 @@ def test_closing_takes_two(purses: Purses, clock: ManualClock) -> None:
         change(purses, PurseEvent.RELEASE, "stf_b")
 
 
-def test_what_deny_lists_are_told(purses: Purses, clock: ManualClock) -> None:
-    began = clock.now()
+def test_what_deny_lists_are_told(purses: Purses, units: Units) -> None:
+    """Goal: each change into or out of a stop is told, and nothing else is."""
+    outbox = business_metadata.tables["outbox"]
+
+    def told() -> int:
+        rows = units.ask(Which.BUSINESS, select(outbox.c.payload, outbox.c.topic))
+        assert all(tuple(one) == ({"purse_number": NUMBER}, PURSE_CHANGED) for one in rows)
+        return len(rows)
+
+    def is_denied() -> bool:
+        with units.read(Which.BUSINESS) as work:
+            standing = PurseStandings().find(work, NUMBER)
+        assert standing is not None
+        assert standing.number == NUMBER
+        return standing.is_denied
+
     purses.register(REGISTER, operation())
     change(purses, PurseEvent.ACTIVATE)
-    clock.advance(timedelta(minutes=1))
+    assert (told(), is_denied()) == (0, False)
     change(purses, PurseEvent.SUSPEND)
-    (line,) = purses.list_stopped(began)
-    assert (line.purse_number, line.is_stopped, line.changed_at) == (NUMBER, True, clock.now())
-    assert purses.list_stopped(line.changed_at, after=NUMBER) == []
-    clock.advance(timedelta(minutes=1))
+    assert (told(), is_denied()) == (1, True)
     change(purses, PurseEvent.RELEASE)
-    assert [one.is_stopped for one in purses.list_stopped(line.changed_at, after=NUMBER)] == [False]
+    assert (told(), is_denied()) == (2, False)
+    change(purses, PurseEvent.SUSPEND)
+    change(purses, PurseEvent.CLOSE, "stf_b")
+    assert (told(), is_denied()) == (4, True)
+
+
+def test_purses_are_paged_by_number(purses: Purses, units: Units) -> None:
+    numbers = [f"{place:020d}" for place in range(5)]
+    for one in reversed(numbers):
+        purses.register(replace(REGISTER, purse_number=one), operation())
+    with units.read(Which.BUSINESS) as work:
+        standings, after, seen = PurseStandings(), "", []
+        while page := standings.page(work, after, 2):
+            seen += [one.source_id for one in page]
+            after = page[-1].source_id
+        assert standings.find(work, NUMBER) is None
+    assert seen == numbers
 
 
 def test_how_a_purse_stood_at_a_moment() -> None:

@@ -141,7 +141,7 @@ def test_every_refusal_is_a_domain_error_with_words_in_both_languages() -> None:
         for one in vars(errors).values()
         if isinstance(one, type) and issubclass(one, DomainError) and one is not DomainError
     ]
-    assert len({one.code for one in refusals}) == len(refusals) == 16
+    assert len({one.code for one in refusals}) == len(refusals) == 17
     for one in refusals:
         data = {"state": "closed", "event": "resume", "profile": "bus"}
         assert one.title.text("zh") != one.title.text("en")

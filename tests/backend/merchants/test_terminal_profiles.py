@@ -6,6 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from flask import Flask
@@ -17,19 +18,23 @@ from backend.keys import KeyRef, SoftwareKeys, key_thumbprint
 from backend.merchants import (
     Acceptance,
     ChooseProfile,
+    TerminalPlaceUnfit,
     TerminalProfiles,
     TerminalProfileUnknown,
     TerminalUnknown,
 )
-from backend.terms import terminal_profiles
+from backend.terms import terminal_profiles, transit_place
 from backend.web import CallerKind
 from card_protocol.errors import CodeRefused
-from card_protocol.fares import FlatFare
+from card_protocol.fares import FlatFare, MatrixFare, TimedFare
+from card_protocol.place import Direction, TerminalPlace, place_of
 from card_protocol.signatures import compressed_point
 from card_protocol.signed_document import open_document, point_of_jwk
 from card_protocol.terminal_profile import DOCUMENT_KIND, Mode, ProfileTerms, terms_of
 
 Headers = Callable[[CallerKind, str], dict[str, str]]
+GATE = ProfileTerms(mode=Mode.GATE, fare=MatrixFare(("0101", "0102"), ((200, 300), (300, 200))))
+PARKING = ProfileTerms(mode=Mode.PARKING, fare=TimedFare(1800, 250, 900, 4_000))
 BUS = ProfileTerms(mode=Mode.BUS, fare=FlatFare(200), valid_seconds=8_000)
 
 
@@ -136,6 +141,89 @@ def test_staff_choose_over_http(world: World, internal_app: Flask, public_app: F
     assert choose(terminal_id, "tram", "b") == (409, "terminal_profile_unknown")
     assert choose(new_id("trm"), "shop", "c") == (404, "terminal_unknown")
     assert choose(terminal_id, "../x", "d")[0] == 422
+
+
+def test_the_place_of_a_terminal_is_part_of_its_profile(
+    world: World, profiles: TerminalProfiles
+) -> None:
+    """Goal: the city's ids and the terminal's own place go out together, under a new version."""
+    city = TerminalPlace(city=b"\x33\x10", operator=b"\x00\x01", acquirer=bytes(range(8)))
+    kinds = {"gate": GATE, "bus": BUS}
+    told = replace(profiles, acceptance=replace(profiles.acceptance, profiles=kinds, place=city))
+    terminal_id, _ = world.terminal()
+    told.choose(ChooseProfile(terminal_id, "bus", line="00A1"), operation())
+    bus = told.get_profile(terminal_id)
+    assert bus.place == replace(city, line=b"\x00\xa1")
+    entry = ChooseProfile(terminal_id, "gate", "0001", "0102", Direction.IN)
+    told.choose(entry, operation())
+    gate = told.get_profile(terminal_id)
+    assert gate.profile_version == bus.profile_version + 1
+    assert place_of(gate.to_document()["place"]) == replace(
+        city, line=b"\x00\x01", station="0102", direction=Direction.IN
+    )
+    told.choose(replace(entry, direction=Direction.OUT), operation())
+    assert told.get_profile(terminal_id).profile_version == gate.profile_version + 1
+
+
+@pytest.mark.parametrize(
+    ("profile", "place"),
+    [
+        ("gate", {}),
+        ("gate", {"station": "0102"}),
+        ("gate", {"direction": Direction.IN}),
+        ("gate", {"station": "0999", "direction": Direction.IN}),
+        ("parking", {"station": "0001"}),
+        ("bus", {"direction": Direction.OUT}),
+    ],
+)
+def test_a_place_that_does_not_fit_is_refused(
+    world: World, profiles: TerminalProfiles, profile: str, place: dict[str, Any]
+) -> None:
+    kinds = {"shop": ProfileTerms(), "gate": GATE, "parking": PARKING, "bus": BUS}
+    told = replace(profiles, acceptance=replace(profiles.acceptance, profiles=kinds))
+    terminal_id, _ = world.terminal()
+    with pytest.raises(TerminalPlaceUnfit):
+        told.choose(ChooseProfile(terminal_id, profile, **place), operation())
+    assert told.get_profile(terminal_id).profile_code == "shop"
+
+
+def test_staff_say_over_http_where_a_terminal_stands(
+    world: World, internal_app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kinds = world.profiles.acceptance.profiles
+    assert isinstance(kinds, dict)
+    monkeypatch.setitem(kinds, "gate", GATE)
+    ops, (terminal_id, _) = internal_app.test_client(), world.terminal()
+
+    def choose(key: str, **body: Any) -> tuple[int, dict[str, Any]]:
+        path = f"/v1/ops/terminals/{terminal_id}/profile"
+        sent = ops.post(path, json=body, headers={"Idempotency-Key": key})
+        return sent.status_code, sent.json
+
+    gate = {"profile": "gate", "line": "0001", "station": "0102", "direction": "out"}
+    for _ in range(2):
+        assert choose("a", **gate) == (200, {"terminal_id": terminal_id, **gate})
+    assert choose("b", **gate | {"station": "0999"})[1]["code"] == "terminal_place_unfit"
+    assert choose("c", profile="gate")[0] == 409
+    for wrong in ({"station": "102"}, {"line": "000g"}, {"direction": "up"}, {"station": "01a2"}):
+        assert choose(f"d{wrong}"[:30], **gate | wrong)[0] == 422
+    assert choose("e", profile="shop")[1] == {
+        "terminal_id": terminal_id,
+        "profile": "shop",
+        "line": "0000",
+        "station": "0000",
+        "direction": None,
+    }
+
+
+@pytest.mark.parametrize(
+    "told", [{"city": "331"}, {"station": "0101"}, {"operator": 1}, "3310", {"acquirer": "zz" * 8}]
+)
+def test_a_wrong_transit_stops_the_start(told: object) -> None:
+    config = load_config({})
+    with pytest.raises(ConfigInvalid, match="transit"):
+        transit_place(replace(config, city={**config.city, "transit": told}))
+    assert transit_place(replace(config, city={})) == TerminalPlace()
 
 
 def test_the_demo_citys_kinds_are_readable() -> None:

@@ -22,6 +22,7 @@ from backend.keys import KeyRef, Keys, SessionMac, SoftwareKeys, TacMac
 from backend.keys.derivations import Derivation
 from backend.merchants import TerminalFacts
 from backend.payments import (
+    ForeignSales,
     Judge,
     Loads,
     Oddities,
@@ -29,6 +30,9 @@ from backend.payments import (
     OfflineTerms,
     PurseBooks,
     PurseCases,
+    PurseLosses,
+    Sams,
+    StuckLoads,
 )
 from backend.payments.offline.model import Told, Upload
 from backend.payments.offline.schemas import read_item
@@ -146,6 +150,7 @@ class Chip:
     clock: ManualClock
     number: str = PURSE
     suite: PurseSuite = DES3
+    sam: str = SAM
     balance_fen: int = 10_000
     counter: int = 0
     serials: Any = field(default_factory=lambda: count(1))
@@ -159,7 +164,7 @@ class Chip:
         serial = changes.pop("terminal_serial", f"{next(self.serials):08x}")
         purchase = Purchase(
             amount_fen,
-            bytes.fromhex(SAM),
+            bytes.fromhex(self.sam),
             bytes.fromhex(serial),
             bytes.fromhex(told),
             TransactionKind(kind),
@@ -171,7 +176,7 @@ class Chip:
             "balance_after_fen": self.balance_fen,
             "purchase_counter": self.counter,
             "transaction_type": kind,
-            "terminal_number": SAM,
+            "terminal_number": self.sam,
             "terminal_serial": serial,
             "transaction_time": told,
             "key_version": 1,
@@ -203,6 +208,12 @@ class Offline:
         self.oddities = Oddities(units)
         self.books = PurseBooks(units, world.ledger, self.purses)
         self.cases = PurseCases(units, world.ledger, self.purses)
+        self.sams = Sams(units, world.merchants)
+        self.foreign = ForeignSales(
+            units, world.ledger, world.merchants, judge, read_item, self.terms
+        )
+        self.losses = PurseLosses(units, world.ledger, world.merchants, self.purses)
+        self.stuck = StuckLoads(units, world.ledger, self.purses)
         self.loads = Loads(
             units, world.ledger, world.merchants, self.purses, self.macs, world.sales.verify
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from itertools import count
 from typing import Any
@@ -15,6 +16,8 @@ from werkzeug.test import TestResponse
 from backend.app import Parts, create_internal_app
 from backend.kernel import ManualClock, new_id
 from backend.keys import KeyRef, SessionMac, TacMac
+from backend.web.bodies import BODY_MAX_BYTES
+from reader_bridge.forward import UPLOAD_BYTES_MAX
 from tests.simulation.net import Net, proof
 
 PASSWORD, SECRET = "correct horse", "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"
@@ -68,10 +71,10 @@ def box_of(net: Net) -> Box:
     return Box(net.till, net.parts.clock)
 
 
-def purse_proof(net: Net, chip: Chip, fen: int) -> dict[str, Any]:
+def purse_proof(net: Net, chip: Chip, fen: int, sam: str = SAM) -> dict[str, Any]:
     """A purchase whose TAC is by the city's own keys."""
     proof = chip.pay(fen)
-    told = bytes.fromhex(f"{fen:08x}06{SAM}{proof['terminal_serial']}{proof['transaction_time']}")
+    told = bytes.fromhex(f"{fen:08x}06{sam}{proof['terminal_serial']}{proof['transaction_time']}")
     how = TacMac((bytes.fromhex(PURSE)[-8:],))
     return {**proof, "tac": net.parts.keys.derive_and_mac(KeyRef.TAC_3DES, how, told, 1).hex()}
 
@@ -236,3 +239,93 @@ def test_a_case_over_http(net: Net, li: Call) -> None:
     for act in ("payments", "dismissals"):
         answer = li("POST", f"/v1/ops/purse-cases/{new_id('cas')}/{act}", {"note": "who knows"})
         assert answer.get_json()["code"] == "purse_case_unknown"
+
+
+def test_a_foreign_sam_over_http(net: Net, li: Call) -> None:
+    """Goal: staff says where a SAM sits, sees who else uploads for it, and ends that."""
+    here = f"/v1/ops/terminals/{net.till.terminal_id}/sams"
+    elsewhere = net.world.terminal(net.world.shop(net.world.merchant()))
+    sam = "00FEDCBA9876"
+    there = f"/v1/ops/terminals/{elsewhere.terminal_id}/sams"
+    assert li("GET", there).get_json()["code"] == "sam_unknown"
+    bound = li("POST", there, {"sam_number": sam})
+    assert (bound.status_code, bound.get_json()["sam_number"]) == (201, sam.lower())
+    assert li("GET", f"/v1/ops/sams/{sam}").get_json() == bound.get_json()
+    for wrong in ("00FEDC", "00FEDCBA987G"):
+        assert li("POST", here, {"sam_number": wrong}).status_code == 422
+
+    box = box_of(net)
+    box.counter = 500
+    proof = purse_proof(net, Chip(box.clock, sam=sam.lower()), 150, sam.lower())
+    body = {"incarnation": box.incarnation, "sales": [box.keep(150, proof)]}
+    (told,) = net.call(net.terminal, "POST", UPLOADS, body).get_json()["results"]
+    assert (told["code"], "another terminal" in told["detail"]) == ("purse_sam_foreign", True)
+    (sale,) = li("GET", "/v1/ops/foreign-sam-sales").get_json()["data"]
+    assert (sale["sam_number"], sale["amount_fen"], sale["state"]) == (sam.lower(), 150, "open")
+    ends = f"/v1/ops/foreign-sam-sales/{sale['payment_id']}"
+    paid = li("POST", f"{ends}/payments", {"note": "moved on Monday"})
+    assert (paid.status_code, paid.get_json()["state"]) == (200, "paid")
+    assert li("POST", f"{ends}/dismissals", {"note": "no"}).get_json()["code"] == (
+        "foreign_sale_decided"
+    )
+    paid_ones = li("GET", "/v1/ops/foreign-sam-sales?state=paid").get_json()["data"]
+    assert [one["note"] for one in paid_ones] == ["moved on Monday"]
+
+
+def test_a_lost_outcome_over_http(net: Net, li: Call, staff: Callable[[str], Call]) -> None:
+    losses = "/v1/ops/purse-losses"
+    report = {
+        "loss_id": new_id("los"),
+        "terminal_id": net.till.terminal_id,
+        "purse_number": PURSE,
+        "reference": "R17",
+        "purchase_counter": 900,
+        "balance_before_fen": 1_000,
+        "amount_fen": 300,
+    }
+    opened = li("POST", losses, report)
+    assert (opened.status_code, opened.get_json()["verdict"]) == (201, "undecided")
+    mine = f"{losses}/{report['loss_id']}"
+    refund = {"note": "the holder has a receipt", "wallet_id": net.citizen.wallet_id}
+    alone = li("POST", f"{mine}/refunds", refund)
+    assert (alone.status_code, alone.get_json()["code"]) == (403, "purse_loss_four_eyes_needed")
+    wang = staff("offline-wang")
+    assert wang("POST", f"{mine}/refunds", refund).get_json()["state"] == "refunded"
+    for act in ("payments", "dismissals"):
+        again = wang("POST", f"{mine}/{act}", {"note": "twice"})
+        assert (again.status_code, again.get_json()["code"]) == (409, "purse_loss_decided")
+    assert li("GET", mine).get_json()["decided_by"] == wang("GET", mine).get_json()["decided_by"]
+    listed = li("GET", f"{losses}?state=refunded").get_json()["data"]
+    assert [one["loss_id"] for one in listed] == [report["loss_id"]]
+    nobody = li("GET", f"{losses}/{new_id('los')}")
+    assert (nobody.status_code, nobody.get_json()["code"]) == (404, "purse_loss_unknown")
+
+
+def test_loads_that_hang_over_http(net: Net, li: Call) -> None:
+    for one in li("GET", "/v1/ops/loads?state=begun").get_json()["data"]:
+        assert "mac2" not in one
+        early = li("POST", f"/v1/ops/loads/{one['load_id']}/returns", {"note": "gone"})
+        assert (early.status_code, early.get_json()["code"]) == (402, "load_not_stuck")
+    unknown = li("POST", f"/v1/ops/loads/{new_id('lod')}/returns", {"note": "gone"})
+    assert unknown.get_json()["code"] == "load_unknown"
+
+
+def test_a_terminals_fullest_request_fits(net: Net) -> None:
+    """Goal: the largest purse sales a terminal makes, cut as it cuts them, are taken; what is
+    longer than a body may be is refused as a whole, before anything is read."""
+    box = box_of(net)
+    sam = "00aaaaaaaaaa"
+    chip = Chip(box.clock, counter=700, sam=sam)
+    large = ["ab" * 256] * 20
+    box.counter = 600
+    sales: list[Any] = []
+    while len(json.dumps(sales)) < UPLOAD_BYTES_MAX:
+        proof = purse_proof(net, chip, 1, sam)
+        sales.append(box.keep(1, {**proof, "records": large}))
+    fits = {"incarnation": box.incarnation, "sales": sales[:-1]}
+    assert len(sales) - 1 == 5
+    answer = net.call(net.terminal, "POST", UPLOADS, fits)
+    assert [one["code"] for one in answer.get_json()["results"]] == [None] * 5
+    assert len(json.dumps(fits)) < UPLOAD_BYTES_MAX < BODY_MAX_BYTES
+    too_long = {"incarnation": box.incarnation, "sales": [*sales, *sales]}
+    assert net.call(net.terminal, "POST", UPLOADS, too_long).status_code == 413

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,28 @@ def test_sm4_and_compound_purchases_and_free_entries(
     assert send(offline, box, 0, chip.pay(0, transaction_type=9)) is None
     assert send(offline, box, 200, chip.pay(200, transaction_type=9, suite="sm4")) is None
     assert offline.world.payable_fen(box.facts.merchant_id) == 200
+
+
+def test_a_free_entry_is_checked_and_kept_and_moves_nothing(
+    offline: Offline, box: Box, clock: ManualClock
+) -> None:
+    """Goal: 0 fen is no way around the TAC or its one use, and nobody waits under a case for it."""
+    chip, before = Chip(clock), offline.kinds()
+    fare = {"kind": "entry", "full_fare_fen": 0, "concession_fen": 0, "transfer_fen": 0}
+    proof = chip.pay(0, transaction_type=9, records=["ab" * 48, "cd" * 128])
+    item = box.keep(0, proof, fare=fare)
+    (told,) = offline.upload(box, item)
+    assert (told.state.value, told.balance_fen) == ("captured", 10_000)
+    assert offline.upload(box, item) == [told]
+    assert send(offline, box, 0, proof) == "purse_sale_seen"
+    assert send(offline, box, 0, chip.pay(0, transaction_type=9, tac="00000000")) == (
+        "purse_tac_invalid"
+    )
+    stranger = Chip(clock, OTHER, serials=count(100))
+    assert send(offline, box, 0, stranger.pay(0, transaction_type=9)) is None
+    assert offline.cases.of_state(CaseState.OPEN, limit=10, after=None)[0] == []
+    assert {**before, "epurse_float": 0} == offline.kinds()
+    assert offline.books.figures(PURSE).chip_fen == 10_000
 
 
 @pytest.mark.parametrize(

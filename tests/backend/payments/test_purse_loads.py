@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from offline_world import ISSUER_ID, PURSE, Box, Offline, join_offline
+from load_bench import ask, begin, credit, wanted
+from offline_world import PURSE, Box, Offline, join_offline
 
 from backend.cards import PurseEvent, PurseMismatch, PurseNotActive, PurseUnknown
 from backend.db import Units
-from backend.kernel import DomainError, ManualClock, new_id
+from backend.kernel import DomainError, ManualClock
 from backend.keys import SoftwareKeys
 from backend.payments.purses.loads import Loads
 from backend.payments.purses.model import (
@@ -33,10 +34,9 @@ from backend.payments.purses.settling import CONTRADICTED
 from backend.payments.purses.states import LoadState, LoadStateConflict
 from backend.virtual_card import AtcSeen
 from backend.wallet import CeilingExceeded, InsufficientFunds
-from card_protocol.epurse.commands import Credit, Initialise, InitialiseLoadAnswer
 from card_protocol.epurse.suites import DES3, SM4_SUITE
-from card_protocol.epurse.transactions import Load, TransactionKind, load_session_key
-from tests.hce.epurse_bench import MONEY_KEY, TERMINAL, Bench, Refusal, bench
+from card_protocol.epurse.transactions import Load, load_session_key
+from tests.hce.epurse_bench import MONEY_KEY, TERMINAL, Refusal, bench
 from tests.simulation.money_world import Citizen, operation
 
 
@@ -55,41 +55,6 @@ def box(offline: Offline) -> Box:
 @pytest.fixture
 def citizen(offline: Offline) -> Citizen:
     return offline.world.citizen(10_000)
-
-
-def ask(chip: Bench, amount_fen: int) -> Init:
-    """INITIALIZE FOR LOAD."""
-    request = Initialise(TransactionKind.LOAD, 1, amount_fen, TERMINAL)
-    told = InitialiseLoadAnswer.decode(chip.get(request.to_apdu()))
-    suite = chip.suite.algorithm
-    return Init(told.balance_fen, told.online_atc, 1, suite, told.random, told.mac1)
-
-
-def wanted(box: Box, asked: Init, amount_fen: int, source: Any, **changes: Any) -> BeginLoad:
-    command = BeginLoad(
-        box.facts.terminal_id,
-        new_id("lod"),
-        PURSE,
-        ISSUER_ID,
-        amount_fen,
-        TERMINAL,
-        source,
-        asked,
-    )
-    return replace(command, **changes)
-
-
-def begin(
-    offline: Offline, box: Box, citizen: Citizen, chip: Bench, fen: int, **changes: Any
-) -> LoadView:
-    tap = citizen.card.tap(box.facts, fen)
-    return offline.loads.begin(wanted(box, ask(chip, fen), fen, tap, **changes), operation())
-
-
-def credit(chip: Bench, load: LoadView) -> bytes:
-    """CREDIT FOR LOAD: the chip checks MAC2 and answers its TAC."""
-    assert load.mac2 is not None
-    return chip.get(Credit(bytes.fromhex(load.transaction_time), load.mac2).to_apdu())
 
 
 @pytest.mark.parametrize("suite", [DES3, SM4_SUITE], ids=["3des", "sm4"])

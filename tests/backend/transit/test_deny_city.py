@@ -96,4 +96,4 @@ def test_what_the_city_signs_a_terminal_believes(
 
 
 def test_every_event_has_a_listener(parts: Parts) -> None:
-    assert "token_changed" in parts.worker.consumers
+    assert {"token_changed", "purse_changed"} <= set(parts.worker.consumers)

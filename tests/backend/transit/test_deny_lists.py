@@ -12,12 +12,13 @@ from itertools import count
 
 import pytest
 from sqlalchemy import select
+from sqlalchemy.event import listen, remove
 
 from backend.db import Event, Operation, Units, Which, Work
 from backend.db.operations import Answer
 from backend.kernel import ManualClock
 from backend.keys import KeyRef, SoftwareKeys, key_thumbprint
-from backend.transit import DenyLists, SweepDenyList, Swept
+from backend.transit import DenyLists, DenyListUpkeep, SweepDenyList, Swept
 from backend.transit.tables import deny_entry
 from card_protocol.deny_list import DenyKind, DenyList, DenyPart
 from card_protocol.signatures import compressed_point
@@ -145,7 +146,58 @@ def test_a_sweep_finds_what_no_event_told(
     assert (second.changed, third.changed, third.next) == (5, 3, None)
     assert sweep(lists).changed == 0
     assert list(fetched(lists, DenyList(), keys).tokens) == denied(source)
-    assert sweep(lists, DenyKind.PURSE) == Swept(0, 0, None)  # nobody issues purses yet
+    assert sweep(lists, DenyKind.PURSE) == Swept(0, 0, None)  # no source of purses here
+
+
+def test_a_purse_is_heard_as_a_token_is(units: Units, keys: SoftwareKeys, source: Source) -> None:
+    """Goal: the two kinds stay apart, though the source is of one make."""
+    lists = DenyLists(units, keys, {DenyKind.PURSE: source})
+    source.numbers["p1"] = Number("p1", f"{7:020d}")
+    event = Event("evt_1", "purse_changed", {"purse_number": "p1"}, units.clock.now(), 0)
+    for _ in range(2):
+        lists.hear_purse(event)
+    have = fetched(lists, DenyList(), keys)
+    assert (list(have.tokens), list(have.purses), have.version) == ([], [7], 1)
+    source.numbers["p1"].is_denied = False
+    lists.hear_purse(event)
+    assert list(fetched(lists, have, keys).purses) == []
+
+
+def test_the_upkeep_walks_through_all_sources(
+    units: Units, keys: SoftwareKeys, source: Source
+) -> None:
+    """Goal: a bounded page a turn, every source in a row, and again from the start."""
+    purses = Source({f"p{n}": Number(f"p{n}", f"{n:020d}") for n in range(3)})
+    lists = DenyLists(units, keys, {DenyKind.TOKEN: source, DenyKind.PURSE: purses})
+    for place in range(5):
+        source.put(place, True)
+    upkeep = DenyListUpkeep(lists, page_max=2)
+    turns = [upkeep.turn() for _ in range(5)]  # pages of 2, 2, 1 tokens and 2, 1 purses
+    assert turns == [False, False, False, False, True]
+    have = fetched(lists, DenyList(), keys)
+    assert (list(have.tokens), list(have.purses)) == (denied(source), [0, 1, 2])
+    del source.numbers["tok_0004"]
+    source.put(0, False)
+    assert upkeep.turn() is False
+    assert list(fetched(lists, have, keys).tokens) == [1, 2, 3, 4]
+
+
+def test_a_page_is_one_question(lists: DenyLists, source: Source, units: Units) -> None:
+    """Goal: a sweep that finds nothing asks as often for 1 number as for 200."""
+
+    def statements() -> int:
+        asked: list[str] = []
+        engine = units.databases[Which.BUSINESS].engine
+        listen(engine, "before_cursor_execute", hook := lambda *told: asked.append(told[2]))
+        assert sweep(lists).changed == 0
+        remove(engine, "before_cursor_execute", hook)
+        return len(asked)
+
+    heard(lists, source.put(0, True))
+    first = statements()
+    for place in range(1, 200):
+        source.put(place, False)
+    assert statements() == first
 
 
 def test_a_card_that_ended_leaves_the_list(
