@@ -192,6 +192,13 @@ class CodeFault(Fault):
         "ride_code_not_accepted": Text(
             "本机不受理乘车码", "Ride codes are not taken at this terminal"
         ),
+        "ride_code_needs_flat_fare": Text(
+            "本机按里程计费,暂不受理乘车码,请用实体卡",
+            "The fare here depends on where you go: show a plastic card, not a ride code",
+        ),
+        "pay_code_not_accepted": Text(
+            "本机不受理付款码", "Pay codes are not taken at this terminal"
+        ),
         "ride_code_malformed": Text(
             "乘车码无效,请刷新后重试", "This is no ride code: show it anew"
         ),
@@ -253,6 +260,17 @@ class TerminalFault(Fault):
         ),
         "amount_malformed": Text(
             "金额无效:{text}(例:12.50)", "Not an amount in yuan: {text} (example: 12.50)"
+        ),
+        "amount_not_asked": Text(
+            "本机按票价收费,不接受收银机金额",
+            "This terminal charges by its own fare: no amount is asked of the register",
+        ),
+        "amount_missing": Text(
+            "缺少金额", "This terminal has no fare of its own: an amount is needed"
+        ),
+        "place_unfit": Text(
+            "终端位置与用途不符({reason}),请联系运营方",
+            "The terminal's place does not fit its use ({reason}): call the operator",
         ),
         "reference_malformed": Text(
             "单号应为 1 至 64 个可见字符", "A reference has 1 to 64 visible characters"

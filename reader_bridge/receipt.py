@@ -13,6 +13,8 @@ from reader_bridge.amounts import format_yuan
 from reader_bridge.clock import CHINA
 from reader_bridge.faults import Fault, Language, Text
 from reader_bridge.journal import Entry, EntryKind, EntryState
+from reader_bridge.loads.values import LoadTold
+from reader_bridge.receipt_fare import Fare, find_fare
 
 
 class Outcome(Enum):
@@ -27,6 +29,10 @@ class Outcome(Enum):
     INTENDED = "intended"  # torn: only the same card can tell
     DROPPED = "dropped"  # torn, and the card has proved that it did not pay
     TOLD = "told"  # a balance was read; nothing was sold
+    PASSED = "passed"  # nothing to take, paid a moment ago or free: green
+    HELD = "held"  # the same card again: nothing taken, and another person may not pass on it
+    LOADED = "loaded"  # money is on the card's purse
+    RETURNED = "returned"  # it is not, and goes back where it came from
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +94,14 @@ class Receipt:
     reader_name: str | None = None  # where the card was shown
     finished: tuple[Receipt, ...] = ()  # torn sales of this card that this tap brought to an end
     log: tuple[LogLine, ...] = ()  # of a purse whose balance was asked for, newest first
+    fare: Fare | None = None  # of a terminal with fares of its own
+    words: Text | None = None  # for the holder, where there is no fare
+    load: LoadTold | None = None
+
+    @property
+    def told(self) -> Text | None:
+        """The holder's words for what just happened."""
+        return self.words if self.fare is None else self.fare.told
 
     @property
     def is_paid(self) -> bool:
@@ -96,8 +110,8 @@ class Receipt:
 
     @property
     def is_green(self) -> bool:
-        """The merchant may hand over the goods."""
-        return self.outcome in {Outcome.CAPTURED, Outcome.ACCEPTED}
+        """The merchant may hand over the goods, the gate may open."""
+        return self.outcome in {Outcome.CAPTURED, Outcome.ACCEPTED, Outcome.PASSED}
 
     def text(self, language: Language | None = None) -> str:
         """Lines to print, without the times."""
@@ -108,6 +122,8 @@ class Receipt:
             self.heading.shop_name,
             _OUTCOMES[self.outcome].read(chosen),
         ]
+        if self.told is not None:
+            head.append(self.told.read(chosen))
         if self.is_repeated:
             head.append(_REPEATED.read(chosen))
         colon = ":" if chosen == "zh-CN" else ": "
@@ -123,13 +139,16 @@ class Receipt:
         balance = _UNKNOWN.read(language) if is_balance else None
         if self.balance_fen is not None:
             balance = f"{format_yuan(self.balance_fen)} {unit}"
-        amount = None if is_balance else f"{format_yuan(self.amount_fen)} {unit}"
+        is_nothing = self.amount_fen == 0 and self.outcome in _TAKES_NOTHING
+        amount = None if is_nothing else f"{format_yuan(self.amount_fen)} {unit}"
         refusal = self.refusal
         reason = f"{refusal.text.read(language)} [{refusal.code}]" if refusal else None
         method = self.method and _METHODS.get(self.method, Text(self.method, self.method))
         return [
             (Text("金额", "Amount"), amount),
+            *(self.fare.rows(language) if self.fare else ()),
             (Text("原因", "Reason"), reason),
+            *(self.load.rows(language, self.amount_fen) if self.load else ()),
             (Text("余额", "Balance"), balance),
             (Text("方式", "Method"), method.read(language) if method else None),
             (Text("应用", "Application"), self.application),
@@ -167,6 +186,7 @@ def receipt_of_entry(heading: Heading, entry: Entry, *, is_repeated: bool) -> Re
         is_repeated=is_repeated,
         steps=entry.steps,
     )
+    receipt = replace(receipt, fare=_fare_of(entry))
     if entry.state is EntryState.REFUSED:
         refusal = _refusal_of_answer(answer)
         balance_fen = _whole_or_none(refusal.data.get("balance_fen"))
@@ -174,6 +194,14 @@ def receipt_of_entry(heading: Heading, entry: Entry, *, is_repeated: bool) -> Re
     if entry.state is EntryState.ACCEPTED:
         return _with_proof(receipt, json.loads(entry.body).get("proof", {}))
     return _with_facts(receipt, answer)
+
+
+def _fare_of(entry: Entry) -> Fare | None:
+    """As an upload carries it; an online request has no room for it."""
+    if entry.accepted_at is None:
+        return None
+    body = json.loads(entry.body)
+    return find_fare(body.get("fare")) if isinstance(body, dict) else None
 
 
 def _with_proof(receipt: Receipt, proof: Mapping[str, Any]) -> Receipt:
@@ -275,6 +303,7 @@ def _local_time(moment: str | None) -> str | None:
 
 
 _TTI_LOAD: Final = 2
+_TAKES_NOTHING: Final = frozenset({Outcome.TOLD, Outcome.REFUSED, Outcome.PASSED, Outcome.HELD})
 _YUAN: Final = Text("元", "CNY")
 _UNKNOWN: Final = Text("未知", "unknown")
 _BEFORE: Final = Text("该卡上一笔", "Sale before")
@@ -292,6 +321,10 @@ _OUTCOMES: Final[Mapping[Outcome, Text]] = {
     ),
     Outcome.DROPPED: Text("未扣款,可重新收款", "NOT PAID, nothing charged"),
     Outcome.TOLD: Text("余额查询", "BALANCE"),
+    Outcome.PASSED: Text("请通行,未扣款", "PASS, nothing charged"),
+    Outcome.HELD: Text("已刷过,未扣款", "TAPPED BEFORE, nothing charged"),
+    Outcome.LOADED: Text("圈存成功", "LOADED"),
+    Outcome.RETURNED: Text("圈存未写入,款项退回", "NOT LOADED, the money goes back"),
 }
 _METHODS: Final[Mapping[str, Text]] = {
     "tap": Text("挥卡", "tap"),

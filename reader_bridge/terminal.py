@@ -39,9 +39,10 @@ from reader_bridge.client_key import (
 )
 from reader_bridge.clock import Clock
 from reader_bridge.delivery import PAYMENTS_PATH, Delivery
-from reader_bridge.faults import CodeFault, Language, ReaderFault, TerminalFault
+from reader_bridge.faults import CardFault, CodeFault, Language, ReaderFault, TerminalFault
 from reader_bridge.forward import Sender, Step
 from reader_bridge.journal import Draft, Entry, EntryKind, EntryState, Journal
+from reader_bridge.loads.terminal import TerminalLoads
 from reader_bridge.profile import Profile, ProfileKeeper, profile_of
 from reader_bridge.readers.port import CardChannel, Reader
 from reader_bridge.receipt import (
@@ -52,16 +53,16 @@ from reader_bridge.receipt import (
     receipt_of_payment,
 )
 from reader_bridge.sam.port import Sam
+from reader_bridge.till.service import require_reference
 
 PROFILE_SECONDS: Final = 600.0
 REASON_CHARACTERS_MAX: Final = 120
 CARD_SECONDS: Final = 30.0
 UNKNOWN_IN_A_ROW_MAX: Final = 3  # recovery stops when the backend is plainly not there
-_REFERENCE = re.compile(r"[!-~\u0080-\uffff]{1,64}")
 _BILL_NUMBER = re.compile(r"[A-Za-z0-9]{1,25}", re.ASCII)
 
 
-class Terminal:
+class Terminal(TerminalLoads):
     """Everything a cash register needs. Made by `activate` once and by `open` ever after.
 
     Raises TerminalFault for a wrong call or damaged state; ReaderFault when the card was not
@@ -94,13 +95,15 @@ class Terminal:
         self._line = Line(clock.elapsed)
         self._line.listen(self._network_returned)
         self._knowledge = None if folder is None else Knowledge(folder, identity.client_id)
+        desk = Desk(journal, self._delivery, clock, self._heading, self._line, self._wake)
         self._acceptance = Acceptance(
-            Desk(journal, self._delivery, clock, self._heading, self._line, self._wake),
+            desk,
             self._knowledge,
             sam,
             self._ask_profile,
             folder,
             is_offline_first=is_offline_first,
+            loads=self._open_loads(desk, sam),
         )
         self._profile: Profile | None = None
         self._profile_until = 0.0
@@ -188,6 +191,7 @@ class Terminal:
 
     def close(self) -> None:
         """Uploads end after the request under way. May be called again."""
+        self._close_loads()
         if self._forwarding is not None:
             self._forwarding.close()
             self._forwarding = None
@@ -210,7 +214,7 @@ class Terminal:
 
     def sell(
         self,
-        amount_fen: int,
+        amount_fen: int | None,
         *,
         register_reference: str,
         reader: Reader | None = None,
@@ -218,23 +222,25 @@ class Terminal:
         card_seconds: float = CARD_SECONDS,
     ) -> Receipt:
         """One sale by card (`reader`) or by a scanner's line (`pay_code`), exactly one of them.
+        `amount_fen` None: the terminal's own fare decides.
 
         A reference that is known gives the first sale's result and charges nothing.
         Before the sale is stored: ReaderFault, Unreachable and Refused mean nothing happened.
         """
         if (reader is None) == (pay_code is None):
             raise ValueError("a sale is made with a reader or with a pay code")
-        require_amount(amount_fen)
+        if amount_fen is not None:
+            require_amount(amount_fen)
         order = Order(OrderKind.SALE, register_reference, amount_fen)
         known = self._acceptance.find_known(order)
         if known is not None:
             return known
-        sale = self._acceptance.sale_of(order)
-        if reader is None:
-            try:
+        try:
+            sale = self._acceptance.sale_of(order)
+            if reader is None:
                 return self._acceptance.pay_code(sale, pay_code or "")
-            except CodeFault as fault:
-                return receipt_of_fault(self._heading, fault, amount_fen, register_reference)
+        except (CardFault, CodeFault) as fault:
+            return receipt_of_fault(self._heading, fault, amount_fen or 0, register_reference)
         channel = reader.wait_for_card(card_seconds)
         if channel is None:
             raise ReaderFault("no_card")
@@ -261,6 +267,7 @@ class Terminal:
             uploader = KeepingUploader(self.journal, client, self._clock, knowledge, self._line)
             sender = Sender(self.journal, uploader, self._clock)
             self._forwarding = Forwarding(uploader, sender, client)
+            self._start_loads(self._make_client())
 
     def forward(self) -> Step:
         """One round of uploads in this thread, after a refresh where that succeeds."""
@@ -276,6 +283,8 @@ class Terminal:
 
     def ask_again(self, register_reference: str) -> Receipt:
         """How the sale of this reference stands. Raises TerminalFault(sale_unknown)."""
+        if (load := self._loads.find(register_reference)) is not None:
+            return self._loads.ask_again(load)
         entry = self._get_sale(register_reference)
         if entry.state is EntryState.STORED:
             entry = self._delivery.ask(entry)
@@ -311,7 +320,7 @@ class Terminal:
     ) -> Receipt:
         """Give money of a sale back. A refund reference that is known is not refunded twice."""
         require_amount(amount_fen)
-        _require_reference(refund_reference)
+        require_reference(refund_reference)
         sale = self._get_sale(register_reference)
         known = self.journal.find(EntryKind.REFUND, refund_reference)
         if known is not None:
@@ -381,16 +390,10 @@ class Terminal:
         return self._knowledge
 
     def _get_sale(self, register_reference: str) -> Entry:
-        entry = self.journal.last_result(_require_reference(register_reference))
+        entry = self.journal.last_result(require_reference(register_reference))
         if entry is None:
             raise TerminalFault("sale_unknown", reference=register_reference)
         return entry
 
     def _receipt(self, entry: Entry, *, is_repeated: bool = False) -> Receipt:
         return receipt_of_entry(self._heading, entry, is_repeated=is_repeated)
-
-
-def _require_reference(reference: str) -> str:
-    if not _REFERENCE.fullmatch(reference):
-        raise TerminalFault("reference_malformed")
-    return reference

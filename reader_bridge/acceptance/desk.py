@@ -12,14 +12,17 @@ from reader_bridge.delivery import Delivery, Steps, never_sent
 from reader_bridge.exchange import Exchange
 from reader_bridge.faults import Fault, TerminalFault
 from reader_bridge.journal import Draft, Entry, EntryState, Journal
+from reader_bridge.modes import Held
 from reader_bridge.readers.port import CardChannel
 from reader_bridge.receipt import (
     Heading,
+    Outcome,
     Receipt,
     receipt_of_entry,
     receipt_of_fault,
     words_of_fault,
 )
+from reader_bridge.receipt_fare import Fare
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,9 +110,36 @@ class Desk:
             entry = self.delivery.ask(entry)
         return self.receipt(entry, is_repeated=True)
 
-    def receipt(self, entry: Entry, steps: Steps = (), *, is_repeated: bool = False) -> Receipt:
+    def receipt(
+        self,
+        entry: Entry,
+        steps: Steps = (),
+        *,
+        fare: Fare | None = None,
+        is_repeated: bool = False,
+    ) -> Receipt:
+        """`fare`: of what just happened, with words that only a green light may say."""
         told = receipt_of_entry(self.heading, entry, is_repeated=is_repeated)
+        if fare is not None:
+            told = replace(told, fare=fare if told.is_green else replace(fare, told=None))
         return replace(told, steps=steps) if steps else told
+
+    def passing(
+        self, reference: str, method: str, application: str | None, said: Held | Fare
+    ) -> Receipt:
+        """Nothing to take: the same card again, or a stay that costs nothing. Nothing is stored."""
+        is_green = isinstance(said, Fare) or said.may_pass
+        fare = said if isinstance(said, Fare) else None
+        return Receipt(
+            heading=self.heading,
+            outcome=Outcome.PASSED if is_green else Outcome.HELD,
+            amount_fen=0,
+            register_reference=reference,
+            method=method,
+            application=application,
+            fare=fare,
+            words=said.told if isinstance(said, Held) else None,
+        )
 
     def refusal(self, fault: Fault, amount_fen: int, reference: str) -> Receipt:
         return receipt_of_fault(self.heading, fault, amount_fen, reference)

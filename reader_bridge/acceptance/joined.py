@@ -10,22 +10,22 @@ from pathlib import Path
 from typing import Final
 
 from card_protocol.errors import MalformedBytes
-from card_protocol.fares import FlatFare
 from card_protocol.terminal_profile import Mode
+from reader_bridge.acceptance.books import Books
 from reader_bridge.acceptance.desk import Desk, Tap
 from reader_bridge.acceptance.knowledge import Knowledge, Known
+from reader_bridge.acceptance.load import LoadFlow
 from reader_bridge.acceptance.mobile_card import MobileCardFlow
 from reader_bridge.acceptance.order import Order, OrderKind
 from reader_bridge.acceptance.purse import PurseFlow
 from reader_bridge.acceptance.rides import RideFlow
-from reader_bridge.acceptance.sale import Sale, applications_of
+from reader_bridge.acceptance.sale import Sale
 from reader_bridge.amounts import require_amount
 from reader_bridge.backend_client import Refused, Unreachable
 from reader_bridge.codes import read_scanner_line
-from reader_bridge.faults import CardFault, CodeFault, ReaderFault, TerminalFault, Text
+from reader_bridge.faults import CardFault, CodeFault, Fault, ReaderFault, TerminalFault, Text
 from reader_bridge.journal import Entry, EntryState
 from reader_bridge.kernels.selection import AcceptedApplication, Kernel, select
-from reader_bridge.offline import require_no_identity_code
 from reader_bridge.profile import Profile
 from reader_bridge.readers.code_kind import CodeKind, classify, clean
 from reader_bridge.readers.port import CardChannel
@@ -51,6 +51,7 @@ class Acceptance:
         folder: Path | None,
         *,
         is_offline_first: bool | None = None,
+        loads: LoadFlow | None = None,
     ) -> None:
         """`ask_profile` is used while no signed profile is kept. `is_offline_first` None: as the
         profile's mode says."""
@@ -58,7 +59,8 @@ class Acceptance:
         self._ask_profile, self._is_offline_first = ask_profile, is_offline_first
         self._mobile_cards = MobileCardFlow(desk)
         self._purses = PurseFlow(desk, sam)
-        self._has_sam = sam is not None
+        self._books = Books(sam)
+        self._has_sam, self._loads = sam is not None, loads
         self._rides = None if folder is None else RideFlow(desk, folder)
         self._lock = threading.RLock()
 
@@ -79,12 +81,14 @@ class Acceptance:
         with self._lock:
             if order.kind is OrderKind.BALANCE:
                 return self._refused(order, "balance_needs_card", _BALANCE_BY_CODE)
+            if order.kind is OrderKind.LOAD:
+                return self._loaded(order, lambda loads: loads.code(order, payload))
             known = self.find_known(order)
             if known is not None:
                 return known
             try:
                 return self._paid_by_code(self.sale_of(order), clean(payload))
-            except CodeFault as fault:
+            except (CodeFault, CardFault) as fault:  # CardFault: a post that only loads
                 return self.desk.refusal(fault, order.amount_fen or 0, order.reference)
             except (Unreachable, Refused, TerminalFault) as failure:
                 return self._ended(order, failure)
@@ -100,33 +104,36 @@ class Acceptance:
         return self.desk.told_again(entry, order.amount_fen or entry.draft.amount_fen)
 
     def sale_of(self, order: Order) -> Sale:
-        """The order with all that a decision needs. Raises Unreachable, Refused while there is no
-        signed profile, TerminalFault, ValueError for an order without an amount."""
+        """The order with all that a decision needs.
+
+        Raises Unreachable, Refused while there is no signed profile, RideRefused at a post that
+        only loads, TerminalFault (amount_missing, amount_not_asked, place_unfit first of all).
+        """
         known = Known() if self._knowledge is None else self._knowledge.now
         profile = self._ask_profile() if known.profile is None else known.profile.facts
-        amount_fen = order.amount_fen
-        if amount_fen is None and known.profile is not None:
-            fare = known.profile.terms.fare
-            amount_fen = fare.amount_fen if isinstance(fare, FlatFare) else None
-        if amount_fen is None:
-            raise ValueError("a sale has an amount where there is no flat fare")
-        require_amount(amount_fen)
+        book = self._books.of(known)
+        book.require_asked(order.amount_fen)
         torn = self._find_entry(order)
         is_offline_first = self._is_offline_first
         if is_offline_first is None:
             is_offline_first = known.mode in OFFLINE_FIRST
         return Sale(
             reference=order.reference,
-            amount_fen=amount_fen,
+            asked_fen=order.amount_fen,
+            amount_fen=0 if order.amount_fen is None else require_amount(order.amount_fen),
             at=self.desk.now(),
             profile=profile,
             known=known,
             is_offline_first=is_offline_first,
+            book=book,
+            stay_started_at=order.stay_started_at,
             torn_card_key=None if torn is None else torn.card_key,
         )
 
     def pay_code(self, sale: Sale, line: str) -> Receipt:
-        """Online only. Raises CodeFault."""
+        """Online only, where the register names the amount. Raises CodeFault."""
+        if not sale.book.is_told:
+            raise CodeFault("pay_code_not_accepted")
         content = read_scanner_line(line)
         draft = sale.draft("pay_code", None)
         proof = {"kind": "pay_code", "content": content}
@@ -140,7 +147,9 @@ class Acceptance:
         try:
             selected = select(tap.exchange, accepted, tries_by_aid=takes_purses)
             if selected.application.kernel is Kernel.EPURSE:
-                return self._purses.sell(sale, tap, selected)
+                loaded = self._finish_loads(tap)
+                receipt = self._purses.sell(sale, tap, selected)
+                return replace(receipt, finished=(*loaded, *receipt.finished))
             if sale.torn_card_key is not None:
                 raise ReaderFault("debit_unknown")  # the order waits for the purse that was torn
             return self._mobile_cards.sell(sale, tap, selected)
@@ -156,12 +165,43 @@ class Acceptance:
 
     def _tapped(self, order: Order, channel: CardChannel) -> Receipt:
         try:
+            if order.kind is OrderKind.LOAD:
+                return self._loaded(order, lambda loads: self._load(loads, order, channel))
             if order.kind is OrderKind.BALANCE:
                 return self._balance(order, channel)
             known = self.find_known(order)
             return known or self.pay_by_card(self.sale_of(order), channel)
+        except CardFault as fault:  # a post that only loads
+            return self.desk.refusal(fault, order.amount_fen or 0, order.reference)
+        except TerminalFault as fault:
+            if fault.code != "place_unfit":
+                raise
+            return self.desk.refusal(fault, order.amount_fen or 0, order.reference)
         except (Unreachable, Refused) as failure:
             return self._ended(order, failure)
+
+    def _finish_loads(self, tap: Tap) -> tuple[Receipt, ...]:
+        return () if self._loads is None else self._loads.finish(tap)
+
+    def _load(self, loads: LoadFlow, order: Order, channel: CardChannel) -> Receipt:
+        known = Known() if self._knowledge is None else self._knowledge.now
+        profile = self._ask_profile() if known.profile is None else known.profile.facts
+        return loads.tap(order, profile, known, Tap(channel, self.desk.clock))
+
+    def _loaded(self, order: Order, act: Callable[[LoadFlow], Receipt]) -> Receipt:
+        """A load, or why there was none. Raises ReaderFault, also LoadPause; TerminalFault."""
+        _require_reference(order.reference)
+        if self._loads is None:
+            raise ValueError("a terminal without a folder loads no card")
+        try:
+            return act(self._loads)
+        except MalformedBytes:
+            fault: Fault = CardFault("card_answer_malformed")
+        except (CardFault, CodeFault) as refused:
+            fault = refused
+        except (Unreachable, Refused, TerminalFault) as failure:
+            return self._ended(order, failure)
+        return self.desk.refusal(fault, order.amount_fen or 0, order.reference)
 
     def _balance(self, order: Order, channel: CardChannel) -> Receipt:
         """A purse tells it; of a wallet only the backend knows it, and tells nobody but the holder
@@ -171,9 +211,11 @@ class Acceptance:
         profile = self._ask_profile() if known.profile is None else known.profile.facts
         tap = Tap(channel, self.desk.clock)
         try:
-            selected = select(tap.exchange, applications_of(profile, known), tries_by_aid=True)
+            selected = select(tap.exchange, profile.applications, tries_by_aid=True)
             if selected.application.kernel is Kernel.EPURSE:
-                return self._purses.read_balance(order.reference, tap, selected)
+                loaded = self._finish_loads(tap)
+                receipt = self._purses.read_balance(order.reference, tap, selected)
+                return replace(receipt, finished=(*loaded, *receipt.finished))
         except CardFault as fault:
             return self.desk.refusal(fault, 0, order.reference)
         return Receipt(
@@ -195,12 +237,15 @@ class Acceptance:
             text = payload.decode("utf-8")
         except UnicodeDecodeError:
             raise CodeFault("pay_code_malformed") from None
-        require_no_identity_code(text)
         return self.pay_code(sale, text)
 
     def _find_entry(self, order: Order) -> Entry | None:
         _require_reference(order.reference)
         entry = self.desk.journal.last_result(order.reference)
+        if entry is None and self._loads is not None and self._loads.find(order.reference):
+            raise TerminalFault(
+                "reference_used_differently", reference=order.reference, field="kind"
+            )
         is_other = order.amount_fen is not None and entry is not None
         if is_other and entry is not None and entry.draft.amount_fen != order.amount_fen:
             raise TerminalFault(

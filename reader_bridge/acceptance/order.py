@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum, unique
 from typing import Protocol
 
+from reader_bridge.loads.values import Funding
 from reader_bridge.readers.port import CardChannel
 from reader_bridge.receipt import Receipt
 
@@ -16,15 +17,20 @@ class OrderKind(Enum):
 
     SALE = "sale"
     BALANCE = "balance"
+    LOAD = "load"
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """One wish. `amount_fen` None: the flat fare of the terminal's profile (a bus)."""
+    """One wish. `amount_fen`: the register's, in shop and clinic only; None where the terminal's
+    own fare decides."""
 
     kind: OrderKind
     reference: str  # the cash register's own number, 1 to 64 visible characters
     amount_fen: int | None = None
+    funding: Funding | None = None  # of a load, which has an amount too
+    pin: bytes | None = field(default=None, repr=False, compare=False)  # of this tap alone, BCD
+    stay_started_at: int | None = None  # unix seconds, of a ticket or number plate: phone cards
 
 
 class Acceptor(Protocol):

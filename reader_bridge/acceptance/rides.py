@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Final
 
+from card_protocol.terminal_profile import Mode
 from reader_bridge.acceptance.desk import Desk
 from reader_bridge.acceptance.knowledge import Known
 from reader_bridge.acceptance.sale import Sale, b64u
 from reader_bridge.faults import CodeFault
+from reader_bridge.modes import Held, MobileTap
 from reader_bridge.offline import Refuse, RideGate, SqliteUsedCodes, within_limits
 from reader_bridge.offline.rides import USED_FILE
 from reader_bridge.receipt import Receipt
+
+# A ride code asks neither its holder nor the network: it pays for rides and nothing else.
+RIDES: Final = frozenset({Mode.BUS, Mode.GATE})
 
 
 class RideFlow:
@@ -27,11 +33,29 @@ class RideFlow:
 
     def sell(self, sale: Sale, code: bytes) -> Receipt:
         """Raises CodeFault, TerminalFault: nothing was kept."""
+        if not sale.book.takes_ride_codes:
+            is_gate = sale.book.terms.mode is Mode.GATE
+            raise CodeFault("ride_code_needs_flat_fare" if is_gate else "ride_code_not_accepted")
         known, profile = sale.known, sale.known.profile
-        if profile is None or profile.ride_codes is None:
+        if profile is None or profile.ride_codes is None or known.mode not in RIDES:
             raise CodeFault("ride_code_not_accepted")
         accepted = self._gate_of(known).check(code, sale.at)
+        ride_max_fen = accepted.part.ride_max_fen
+        if sale.amount_fen > ride_max_fen:  # above it the backend pays nobody
+            over = Refuse("offline_sale_too_large", ride_max_fen)
+            return self._desk.refusal(over.fault(), sale.amount_fen, sale.reference)
         card_key = f"token:{accepted.part.card_number}"
+        last_at = sale.find_last_ride_at(self._desk.journal, card_key)
+        said = sale.decided(MobileTap(is_online=False, last_ride_at=last_at))
+        if isinstance(said, Held):
+            return self._desk.passing(sale.reference, "ride_code", None, said)
+        if said.fare is not None and said.is_free:
+            return self._desk.passing(sale.reference, "ride_code", None, said.fare)
+        return self._keep(said, code, card_key)
+
+    def _keep(self, sale: Sale, code: bytes, card_key: str) -> Receipt:
+        known, profile = sale.known, sale.known.profile
+        assert profile is not None
         usage = self._desk.journal.usage(card_key, sale.at)
         limits = within_limits(sale.amount_fen, profile, known.deny_list, usage, sale.at)
         if isinstance(limits, Refuse):
@@ -42,9 +66,9 @@ class RideFlow:
             lambda: self._desk.journal.accept_new(draft, card_key, body_of, sale.at)
         )
         if not is_new:
-            return self._desk.told_again(entry, sale.amount_fen)
+            return self._desk.told_again(entry, sale.amount_like(entry))
         self._desk.wake()
-        return self._desk.receipt(entry, stored)
+        return self._desk.receipt(entry, stored, fare=sale.fare)
 
     def _gate_of(self, known: Known) -> RideGate:
         """Made anew when profile or deny list changed."""

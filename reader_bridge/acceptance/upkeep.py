@@ -31,6 +31,7 @@ class TerminalStatus:
     damage: str | None  # code of kept data that could not be read
     backlog: Backlog
     sender: SenderStatus | None  # None: no uploads in the background
+    profile_age_seconds: int | None = None  # since it was signed
 
 
 class KeepingUploader(Uploader):
@@ -61,7 +62,9 @@ class KeepingUploader(Uploader):
     def _refresh(self) -> float:
         """Seconds until the next one."""
         try:
-            self._knowledge.refresh(self._asker)
+            known = self._knowledge.refresh(self._asker)
+            if known.deny_list is not None:  # its time is the backend's, signed just now
+                self._journal.forget(known.deny_list.as_of)
         except (Refused, TerminalFault) as failure:
             _log.warning("profile or deny list not refreshed: %s", failure.code)
             return REFRESH_AGAIN_SECONDS
@@ -96,6 +99,9 @@ def status_of(
         damage=None if knowledge is None else knowledge.damage,
         backlog=journal.backlog(now),
         sender=None if forwarding is None else forwarding.sender.status(),
+        profile_age_seconds=None
+        if known.profile is None
+        else max(0, now - known.profile.issued_at),
     )
 
 

@@ -35,13 +35,16 @@ class OfflineSale:
     profile_version: int
     mode: str  # shop | bus | gate | parking | bicycle | clinic | loading
     proof: Mapping[str, Any]
+    fare: Mapping[str, Any] | None = None  # kept by the backend, not read
 
 
 def sale_body(sale: OfflineSale) -> bytes:
     """The bytes that the journal keeps and chains, in the one form that `canonical` gives."""
     moment = datetime.fromtimestamp(sale.accepted_at, UTC).astimezone(CHINA)
+    fare = {} if sale.fare is None else {"fare": dict(sale.fare)}
     return canonical(
         {
+            **fare,
             "payment_id": sale.payment_id,
             "terminal_counter": sale.terminal_counter,
             "amount_fen": sale.amount_fen,

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from reader_bridge.journal import rows
 from reader_bridge.journal.database import Database
+from reader_bridge.journal.forget import forget_settled
 from reader_bridge.journal.fresh import BodyOf, Fresh, require_body
 from reader_bridge.journal.model import (
     ANSWERED,
@@ -47,6 +48,11 @@ class Journal:
         self, path: Path, random_bytes: Callable[[int], bytes] = secrets.token_bytes
     ) -> None:
         self._database = Database(path, random_bytes(8).hex())
+
+    @property
+    def database(self) -> Database:
+        """The file, for tables of others beside the journal's own."""
+        return self._database
 
     def close(self) -> None:
         self._database.close()
@@ -234,7 +240,8 @@ class Journal:
         return self._entries(where, after_link, limit)
 
     def links(self, limit: int, after_link: int = 0) -> tuple[Entry, ...]:
-        """Everything ever accepted offline, in order: who follows the chain starts at GENESIS."""
+        """Everything accepted offline that is still kept, in order. Link 1 follows GENESIS, each
+        other one its predecessor's chain; of what was forgotten the backend has the chain."""
         return self._entries("link > ? ORDER BY link LIMIT ?", after_link, limit)
 
     def aside(self) -> tuple[Entry, ...]:
@@ -250,6 +257,17 @@ class Journal:
             (card_key,),
         )
         return Usage(*self._open_sums(now), card_fen, card_count, last_atc)
+
+    def find_last_sale_at(self, card_key: str, entries_max: int) -> int | None:
+        """When this card last paid here (unix seconds), among the newest entries; None where it
+        is not there. Refused, reversed and dropped sales took nothing, torn ones nobody knows."""
+        ((last_at,),) = self._database.read(
+            "SELECT max(stored_at) FROM entry WHERE terminal_counter >"
+            " (SELECT last_counter FROM book) - ? AND card_key = ? AND kind = 'sale'"
+            " AND state IN ('stored', 'accepted', 'captured')",
+            (entries_max, card_key),
+        )
+        return None if last_at is None else int(last_at)
 
     def backlog(self, now: int) -> Backlog:
         """For a page or a log line, not for a tap."""
@@ -297,6 +315,14 @@ class Journal:
         )
         self._database.checkpoint()
         return swept
+
+    def forget(self, confirmed_now: int) -> int:
+        """Delete entries settled long ago, at most a few at a time; how many.
+
+        Never one that is not settled, and none while a register may still name it. Call it now
+        and then, with a time that somebody else vouched for.
+        """
+        return self._database.write(lambda database: forget_settled(database, confirmed_now))
 
     def _entries(self, where: str, *values: object) -> tuple[Entry, ...]:
         found = self._database.read(f"SELECT * FROM entry WHERE {where}", values)  # noqa: S608

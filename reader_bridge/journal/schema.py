@@ -6,9 +6,11 @@ import sqlite3
 from typing import Final
 
 from reader_bridge.faults import TerminalFault
+from reader_bridge.journal.forget import DAY_SECONDS, UNSETTLED, WINDOW_SECONDS
 from reader_bridge.journal.model import ANSWERED, FLOW, OF_SALES_ONLY, EntryState
 
-VERSION: Final = 1  # PRAGMA user_version; 0 is a new file, or one made before offline sales
+# PRAGMA user_version; 0 is a new file, or one made before offline sales; 1 kept every entry.
+VERSION: Final = 2
 OPENINGS_KEPT: Final = 64
 
 
@@ -81,9 +83,16 @@ _REST: Final = (
     "CREATE INDEX entry_aside ON entry (link) WHERE aside IS NOT NULL",
 )
 
+# What the counter was at vouched moments, one row a day: how old an entry is at least.
+_MARK: Final = (
+    "CREATE TABLE mark (at INTEGER PRIMARY KEY, counter INTEGER NOT NULL CHECK (counter >= 0))"
+)
+_KEPT: Final = f"""CREATE TRIGGER entry_is_kept BEFORE DELETE ON entry
+WHEN OLD.state IN {UNSETTLED} OR OLD.terminal_counter > coalesce((SELECT max(counter) FROM mark
+  WHERE at <= (SELECT max(at) FROM mark) - {WINDOW_SECONDS - DAY_SECONDS}), 0)
+BEGIN SELECT RAISE(ABORT, 'what is not settled, or not old, is kept'); END"""  # noqa: S608 - constants
 _TRIGGERS: Final = (
-    "CREATE TRIGGER entry_is_kept BEFORE DELETE ON entry"
-    " BEGIN SELECT RAISE(ABORT, 'the journal keeps every entry'); END",
+    _KEPT,
     """CREATE TRIGGER entry_facts_stay BEFORE UPDATE ON entry
 WHEN NEW.entry_id IS NOT OLD.entry_id OR NEW.kind IS NOT OLD.kind
   OR NEW.reference IS NOT OLD.reference OR NEW.payment_id IS NOT OLD.payment_id
@@ -127,12 +136,17 @@ def make_current(database: sqlite3.Connection, incarnation: str) -> None:
     (version,) = database.execute("PRAGMA user_version").fetchone()
     if version > VERSION:
         raise TerminalFault("state_newer", version=version)
+    if version == 1:
+        database.execute("DROP TRIGGER entry_is_kept")
+        database.execute(_MARK)
+        database.execute(_KEPT)
     if version == 0:
         is_older = database.execute("SELECT 1 FROM sqlite_master WHERE name = 'entry'").fetchone()
         if is_older:
             _migrate_from_0(database)
         else:
             _create(database)
+    if version < VERSION:
         database.execute(f"PRAGMA user_version = {VERSION}")
     database.execute("INSERT INTO opening (incarnation) VALUES (?)", (incarnation,))
     database.execute(
@@ -142,7 +156,7 @@ def make_current(database: sqlite3.Connection, incarnation: str) -> None:
 
 
 def _create(database: sqlite3.Connection) -> None:
-    for statement in (_ENTRY, _BOOK, *_REST, *_TRIGGERS):
+    for statement in (_ENTRY, _BOOK, *_REST, _MARK, *_TRIGGERS):
         database.execute(statement)
 
 

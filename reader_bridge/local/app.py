@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from fastapi import FastAPI
 
-from reader_bridge.local import events, pages, problems, routes
+from reader_bridge.local import events, loads, pages, problems, routes
 from reader_bridge.local.events import Streams
 from reader_bridge.local.guard import Guard
 from reader_bridge.local.schemas import Problem
@@ -32,7 +32,7 @@ def make_local(till: Till, settings: LocalSettings) -> FastAPI:
     app.state.doors = Doors(settings.token, settings.clock)
     app.state.streams = Streams()
     problems.install(app, settings.language)
-    for router in (routes.router, events.router, pages.router):
+    for router in (routes.router, loads.router, events.router, pages.router):
         app.include_router(router)
     app.add_middleware(Guard, port=settings.port, language=settings.language)
     make_document = app.openapi

@@ -22,9 +22,12 @@ FILES: Final = (
     "icon.svg",
     "keypad.js",
     "live.js",
+    "loading.js",
     "main.js",
     "page.css",
+    "pin.js",
     "sales.js",
+    "steps.js",
     "tones.js",
     "words.js",
 )

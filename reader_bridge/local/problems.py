@@ -21,6 +21,7 @@ _CONFLICT = 409
 STATUS: Final[Mapping[str, int]] = {
     "till_busy": _CONFLICT,
     "cancel_too_late": _CONFLICT,
+    "pin_not_wanted": _CONFLICT,
     "reference_used_differently": _CONFLICT,
     "sale_not_captured": _CONFLICT,
     "sale_unknown": 404,

@@ -31,6 +31,7 @@ WAIT_SECONDS_MAX: Final = 30
 LIST_MAX: Final = 100
 
 router = APIRouter(prefix="/v1")
+WaitSeconds = Annotated[int, Query(ge=0, le=WAIT_SECONDS_MAX)]
 ReferenceInPath = Annotated[str, Path(pattern=REFERENCE_PATTERN)]
 
 
@@ -50,26 +51,26 @@ ReferenceInPath = Annotated[str, Path(pattern=REFERENCE_PATTERN)]
 )
 def start_sale(request: Request, body: SaleRequest, response: Response) -> SaleOut:
     """Wait for a card or code that pays this amount. A known reference gives its first result."""
-    result = _till(request).start_sale(
+    result = till_of(request).start_sale(
         body.reference, body.amount_fen, full_fare_fen=body.full_fare_fen
     )
-    return _started(result, response)
+    return started(result, response)
 
 
 @router.get("/sales", dependencies=CALLER, responses=problems(422))
 def list_sales(request: Request, limit: Annotated[int, Query(ge=1, le=LIST_MAX)] = 20) -> SaleList:
     """The last orders of this run of the terminal, the newest first."""
-    return SaleList(data=[SaleOut.of(result) for result in _till(request).last_results(limit)])
+    return SaleList(data=[SaleOut.of(result) for result in till_of(request).last_results(limit)])
 
 
 @router.get("/sales/{reference}", dependencies=CALLER, responses=problems(404, 422, 503))
 def get_sale(
     request: Request,
     reference: ReferenceInPath,
-    wait_seconds: Annotated[int, Query(ge=0, le=WAIT_SECONDS_MAX)] = 0,
+    wait_seconds: WaitSeconds = 0,
 ) -> SaleOut:
     """How the sale stands; with `wait_seconds`, an open one is waited for."""
-    return SaleOut.of(_till(request).wait_result(reference, wait_seconds))
+    return SaleOut.of(till_of(request).wait_result(reference, wait_seconds))
 
 
 @router.post(
@@ -77,7 +78,7 @@ def get_sale(
 )
 def cancel_sale(request: Request, reference: ReferenceInPath) -> SaleOut:
     """End an order nobody paid. 409 `cancel_too_late` once the card may have been charged."""
-    return SaleOut.of(_till(request).cancel(reference))
+    return SaleOut.of(till_of(request).cancel(reference))
 
 
 @router.post(
@@ -103,7 +104,7 @@ def refund_sale(
     request: Request, reference: ReferenceInPath, body: RefundRequest, response: Response
 ) -> ReceiptOut:
     """Give money of a sale back. The same `refund_reference` is never refunded twice."""
-    receipt = _till(request).refund(
+    receipt = till_of(request).refund(
         reference, body.amount_fen, refund_reference=body.refund_reference, reason=body.reason
     )
     if receipt.refusal is not None:
@@ -124,7 +125,7 @@ def refund_sale(
 )
 def reverse_sale(request: Request, reference: ReferenceInPath) -> SaleOut:
     """Take the whole sale back, whatever became of it; may be asked again."""
-    return SaleOut.of(_till(request).reverse(reference))
+    return SaleOut.of(till_of(request).reverse(reference))
 
 
 @router.post(
@@ -143,20 +144,21 @@ def reverse_sale(request: Request, reference: ReferenceInPath) -> SaleOut:
 )
 def read_balance(request: Request, body: BalanceRequest, response: Response) -> SaleOut:
     """Read the balance of the next card. The result is found like a sale's."""
-    return _started(_till(request).balance(body.reference), response)
+    return started(till_of(request).balance(body.reference), response)
 
 
 @router.get("/screen", dependencies=CALLER, responses=problems())
 def show_screen(request: Request) -> ScreenOut:
     """What a display shows now."""
-    return ScreenOut.of(_till(request).screen())
+    return ScreenOut.of(till_of(request).screen())
 
 
 @router.get("/status", dependencies=CALLER, responses=problems())
 def show_status(request: Request) -> StatusOut:
     """Network, sales that wait for upload, profile, readers."""
     settings: LocalSettings = request.app.state.settings
-    return StatusOut.of(settings.shop_name, settings.health(), _till(request).readers())
+    till = till_of(request)
+    return StatusOut.of(settings.shop_name, settings.health(), till.post(), till.readers())
 
 
 @router.post("/page-links", status_code=201, dependencies=TOKEN, responses=problems())
@@ -165,7 +167,7 @@ def make_page_link(request: Request) -> LinkOut:
     return LinkOut(path=f"/open?link={request.app.state.doors.new_link()}")
 
 
-def _till(request: Request) -> Till:
+def till_of(request: Request) -> Till:
     till: Till = request.app.state.till
     return till
 
@@ -175,11 +177,11 @@ def _language(request: Request) -> Language:
     return language_of(request.headers.get("accept-language", ""), settings.language)
 
 
-def _started(result: Result, response: Response) -> SaleOut:
+def started(result: Result, response: Response, collection: str = "sales") -> SaleOut:
     """201 while it is open; a result told again is 200."""
     if result.state is not ResultState.OPEN:
         _replayed(response)
-    response.headers["Location"] = f"/v1/sales/{result.order.reference}"
+    response.headers["Location"] = f"/v1/{collection}/{result.order.reference}"
     return SaleOut.of(result)
 
 

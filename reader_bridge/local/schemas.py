@@ -8,9 +8,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from reader_bridge.amounts import AMOUNT_FEN_MAX
 from reader_bridge.faults import Text
+from reader_bridge.loads.values import LoadTold
 from reader_bridge.local.settings import Health
 from reader_bridge.receipt import Receipt
-from reader_bridge.till import BALANCE_UNKNOWN, CardShown, Result, Screen
+from reader_bridge.till import BALANCE_UNKNOWN, CardShown, Post, Result, Screen
 
 REASON_CHARACTERS_MAX = 120
 REFERENCE_PATTERN = r"^[A-Za-z0-9._~-]{1,64}$"
@@ -32,6 +33,9 @@ Balance = Annotated[
 ]
 
 
+Kind = Literal["sale", "balance", "load"]
+
+
 class Inward(BaseModel):
     """What a register sends: unknown members are refused."""
 
@@ -46,6 +50,21 @@ class SaleRequest(Inward):
 
 class BalanceRequest(Inward):
     reference: Reference | None = None
+
+
+class LoadRequest(Inward):
+    reference: Reference
+    amount_fen: Fen
+    funding: Literal["wallet", "cash"] = Field(
+        description="`wallet`: the holder's pay code or phone card comes first. `cash`: the clerk"
+        " has the money; only at a loading agent."
+    )
+
+
+class PinRequest(Inward):
+    """The card's own PIN: handed to the card once, never kept."""
+
+    pin: str = Field(pattern=r"^[0-9]{4,12}$", repr=False, examples=["123456"])
 
 
 class RefundRequest(Inward):
@@ -74,6 +93,35 @@ class Step(Outward):
     milliseconds: float
 
 
+class FareOut(Outward):
+    """Of a terminal with fares of its own: the full fare is what was taken and both discounts."""
+
+    kind: str
+    full_fare_fen: int
+    concession_fen: int
+    transfer_fen: int
+
+
+class LoadOut(Outward):
+    """Where the money of a load is. Only `written` and `confirmed` are on the card."""
+
+    load_id: str
+    funding: Literal["wallet", "cash"]
+    stage: Literal[
+        "asked", "paid", "written", "returning", "confirmed", "returned", "refused", "lost"
+    ]
+    balance_before_fen: int
+
+    @classmethod
+    def of(cls, load: LoadTold) -> Self:
+        return cls(
+            load_id=load.load_id,
+            funding=load.funding.value,
+            stage=load.stage.value,
+            balance_before_fen=load.balance_before_fen,
+        )
+
+
 class ReceiptOut(Outward):
     """What may be printed; `text` has the lines as they stand on paper."""
 
@@ -87,10 +135,12 @@ class ReceiptOut(Outward):
     application: str | None
     token_number_masked: str | None
     balance_fen: Balance
+    fare: FareOut | None = None
     business_date: str | None
     created_at: str | None
     is_repeated: bool
     steps: list[Step]
+    load: LoadOut | None
     text: Words
 
     @classmethod
@@ -106,10 +156,12 @@ class ReceiptOut(Outward):
             application=receipt.application,
             token_number_masked=receipt.token_number_masked,
             balance_fen=BALANCE_UNKNOWN if receipt.balance_fen is None else receipt.balance_fen,
+            fare=None if receipt.fare is None else FareOut(**receipt.fare.to_document()),
             business_date=receipt.business_date,
             created_at=receipt.created_at,
             is_repeated=receipt.is_repeated,
             steps=_steps(receipt.steps),
+            load=None if receipt.load is None else LoadOut.of(receipt.load),
             text=Words(zh=receipt.text("zh-CN"), en=receipt.text("en")),
         )
 
@@ -118,9 +170,19 @@ class SaleOut(Outward):
     """How one order stands. Only `paid` is paid; after `unknown` ask again, never charge anew."""
 
     reference: str
-    kind: Literal["sale", "balance"]
+    kind: Kind
     state: Literal[
-        "open", "paid", "read", "refused", "reversed", "unknown", "cancelled", "timed_out", "failed"
+        "open",
+        "paid",
+        "read",
+        "loaded",
+        "returned",
+        "refused",
+        "reversed",
+        "unknown",
+        "cancelled",
+        "timed_out",
+        "failed",
     ]
     code: str
     message: Words
@@ -167,7 +229,8 @@ class ScreenOut(Outward):
 
     version: int
     stage: Literal["idle", "waiting", "reading", "again", "asking", "done"]
-    kind: Literal["sale", "balance"] | None
+    kind: Kind | None
+    funding: Literal["wallet", "cash"] | None
     reference: str | None
     amount_fen: int | None
     full_fare_fen: int | None
@@ -186,6 +249,7 @@ class ScreenOut(Outward):
             version=screen.version,
             stage=screen.stage.value,
             kind=None if order is None else order.kind.value,
+            funding=None if order is None or order.funding is None else order.funding.value,
             reference=None if order is None else order.reference,
             amount_fen=screen.amount_fen,
             full_fare_fen=screen.full_fare_fen,
@@ -204,8 +268,28 @@ class ReaderOut(Outward):
     works: bool
 
 
+class PostOut(Outward):
+    """What kind of place this is. `fare_fen`: a flat fare; null where each tap has its own."""
+
+    mode: Literal["shop", "bus", "gate", "parking", "bicycle", "clinic", "loading"]
+    is_standing: bool = Field(description="Every card is served, and nobody presses a key.")
+    fare_fen: int | None
+    direction: Literal["entry", "exit"] | None
+    load_amounts_fen: list[int]
+
+    @classmethod
+    def of(cls, post: Post) -> Self:
+        return cls(
+            mode=post.mode.value,
+            is_standing=post.is_standing,
+            fare_fen=post.fare_fen,
+            direction=post.direction,
+            load_amounts_fen=list(post.load_amounts_fen),
+        )
+
+
 class StatusOut(Outward):
-    """Network, sales that wait for upload, profile, readers. null: not known."""
+    """Network, sales that wait for upload, profile, place, readers. null: not known."""
 
     shop_name: str
     network: Literal["online", "offline", "unknown"]
@@ -213,10 +297,11 @@ class StatusOut(Outward):
     kept_sum_fen: int | None
     profile_age_seconds: int | None
     profile_version: int | None
+    post: PostOut
     readers: list[ReaderOut]
 
     @classmethod
-    def of(cls, shop_name: str, health: Health, readers: dict[str, bool]) -> Self:
+    def of(cls, shop_name: str, health: Health, post: Post, readers: dict[str, bool]) -> Self:
         is_online = health.is_online
         return cls(
             shop_name=shop_name,
@@ -225,6 +310,7 @@ class StatusOut(Outward):
             kept_sum_fen=health.kept_sum_fen,
             profile_age_seconds=health.profile_age_seconds,
             profile_version=health.profile_version,
+            post=PostOut.of(post),
             readers=[ReaderOut(name=name, works=works) for name, works in readers.items()],
         )
 

@@ -1,8 +1,6 @@
 """What a tap costs and writes, by mode: pure rules over a profile, a card's facts and a moment."""
 
-from reader_bridge.modes.book import MOBILE_CARDS_IN, MobileCards, ModeBook
-from reader_bridge.modes.loading import LoadOffer, amounts_offered, require_load
-from reader_bridge.modes.rules import (
+from card_protocol.mode_rules import (
     Concession,
     GateRules,
     LoadingRules,
@@ -12,12 +10,15 @@ from reader_bridge.modes.rules import (
     Transfer,
     mode_rules_of,
 )
+from reader_bridge.modes.book import MOBILE_CARDS_IN, MobileCards, ModeBook
+from reader_bridge.modes.loading import LoadOffer, amounts_offered, require_load
 from reader_bridge.modes.values import (
     Direction,
     Held,
     MobileTap,
     Place,
     PurseTap,
+    Reads,
     Ride,
     RideKind,
 )
@@ -37,6 +38,7 @@ __all__ = [
     "ModeRules",
     "Place",
     "PurseTap",
+    "Reads",
     "Remedy",
     "Ride",
     "RideKind",

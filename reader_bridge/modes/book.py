@@ -8,27 +8,27 @@ from enum import Enum, unique
 from types import MappingProxyType
 from typing import Final
 
-from card_protocol.checks import require
 from card_protocol.fares import FlatFare, MatrixFare, TimedFare
+from card_protocol.mode_rules import ModeRules
+from card_protocol.place import require_fits
 from card_protocol.terminal_profile import Mode, ProfileTerms
 from reader_bridge.amounts import require_amount
+from reader_bridge.faults import TerminalFault
 from reader_bridge.modes import words
 from reader_bridge.modes.fares import balance_after
 from reader_bridge.modes.flat import Validator
 from reader_bridge.modes.gate import Gate
 from reader_bridge.modes.records import VEHICLE_BUS, VEHICLE_METRO, StayKind
-from reader_bridge.modes.rules import CODE, ModeRules
 from reader_bridge.modes.stay import Barrier
 from reader_bridge.modes.values import (
-    Direction,
     Held,
     MobileTap,
     Place,
     PurseTap,
+    Reads,
     Ride,
     RideKind,
     Tap,
-    require_station,
 )
 from reader_bridge.modes.words import RideRefused
 
@@ -53,13 +53,14 @@ MOBILE_CARDS_IN: Final[Mapping[Mode, MobileCards]] = MappingProxyType(
         Mode.LOADING: MobileCards.NO,
     }
 )
+TOLD: Final = frozenset({Mode.SHOP, Mode.CLINIC})
 STAYS: Final = MappingProxyType({Mode.PARKING: StayKind.PARKING, Mode.BICYCLE: StayKind.BICYCLE})
 
 
 @dataclass(frozen=True, slots=True)
 class ModeBook:
     """A terminal's mode, fare, rules and place: made once a profile. Everything that does not fit
-    together is found here: raises `MalformedBytes` "mode_rules_malformed".
+    together is found here: raises `MalformedBytes` "place_malformed".
     """
 
     terms: ProfileTerms
@@ -72,33 +73,50 @@ class ModeBook:
 
     def _made(self) -> Validator | Gate | Barrier | None:
         mode, place = self.terms.mode, self.place
+        require_fits(self.terms, place)
         match self.terms.fare:
             case FlatFare() as fare:
-                require(place.direction is not Direction.OUT, CODE, "a flat fare is paid going in")
                 vehicle = VEHICLE_METRO if mode is Mode.GATE else VEHICLE_BUS
                 return Validator(fare, self.rules, place, vehicle)
             case MatrixFare() as fare:
-                require(place.direction is not None, CODE, "a gate is an entry or an exit")
-                for station in fare.stations:
-                    require_station(station)
-                require(place.station in fare.stations, CODE, "the table lacks this station")
                 return Gate(fare, self.rules, place)
             case TimedFare() as fare:
-                require(place.direction is not None, CODE, "a barrier is an entry or an exit")
                 return Barrier(fare, self.rules, place, STAYS[mode])
         return None
+
+    @property
+    def is_told(self) -> bool:
+        """Whether the cash register says each amount; else the fare does."""
+        return self.terms.mode in TOLD
+
+    @property
+    def reads(self) -> Reads:
+        """What `decide` needs of a purse beyond public data and balance."""
+        if isinstance(self._fares, Validator):
+            is_asked = self.rules.again_seconds > 0 or self.rules.transfer is not None
+            return Reads(journey=is_asked)
+        return Reads(rail=isinstance(self._fares, Gate), stay=isinstance(self._fares, Barrier))
+
+    @property
+    def takes_ride_codes(self) -> bool:
+        """One tap has to be the whole ride: a code says nothing of an entry."""
+        return isinstance(self._fares, Validator)
+
+    def require_asked(self, amount_fen: int | None) -> None:
+        """Raises TerminalFault(amount_not_asked, amount_missing), RideRefused(no_payment_here)."""
+        if self.terms.mode is Mode.LOADING:
+            raise RideRefused("no_payment_here")
+        if self.is_told is (amount_fen is None):
+            raise TerminalFault("amount_missing" if self.is_told else "amount_not_asked")
 
     def decide(self, tap: Tap, now: int, amount_fen: int | None = None) -> Ride | Held:
         """`now`: unix seconds, the moment the purchase itself is signed with. `amount_fen`: the
         register's, in shop and clinic; other modes have their own.
 
-        Raises RideRefused and CardFault (nothing may be taken), TerminalFault(amount_malformed).
+        Raises RideRefused and CardFault (nothing may be taken), TerminalFault(amount_malformed,
+        amount_not_asked, amount_missing).
         """
-        is_told = self.terms.mode in {Mode.SHOP, Mode.CLINIC}
-        if is_told is (amount_fen is None):
-            raise ValueError(f"{self.terms.mode}: the amount is the register's or the table's")
-        if self.terms.mode is Mode.LOADING:
-            raise RideRefused("no_payment_here")
+        self.require_asked(amount_fen)
         if isinstance(tap, MobileTap):
             return self._mobile_card(tap, now, amount_fen)
         return self._purse(tap, now, amount_fen)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from card_protocol.mode_rules import ModeRules
 from reader_bridge.faults import CardFault
 from reader_bridge.kernels.epurse import PurseFacts
 from reader_bridge.modes.records import find_unix
-from reader_bridge.modes.rules import ModeRules
 
 
 @dataclass(frozen=True, slots=True)

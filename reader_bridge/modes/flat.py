@@ -7,6 +7,7 @@ from typing import Final
 
 from card_protocol.epurse.transactions import TransactionKind
 from card_protocol.fares import FlatFare
+from card_protocol.mode_rules import ModeRules
 from reader_bridge.kernels.epurse import PurseFacts, moment_at
 from reader_bridge.modes import words
 from reader_bridge.modes.fares import (
@@ -25,7 +26,6 @@ from reader_bridge.modes.records import (
     Written,
     device,
 )
-from reader_bridge.modes.rules import ModeRules
 from reader_bridge.modes.values import Held, MobileTap, Place, PurseTap, Ride, RideKind
 
 PURCHASES: Final = frozenset({TransactionKind.PURCHASE, TransactionKind.COMPOUND_PURCHASE})

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from card_protocol.epurse.capp import RailRecord
 from card_protocol.fares import MatrixFare
+from card_protocol.mode_rules import ModeRules, Remedy
 from reader_bridge.faults import Text
 from reader_bridge.kernels.epurse import PurseFacts, moment_at
 from reader_bridge.modes import words
@@ -25,7 +26,6 @@ from reader_bridge.modes.records import (
     rail_record_of,
     station_of,
 )
-from reader_bridge.modes.rules import ModeRules, Remedy
 from reader_bridge.modes.values import Direction, Held, Place, PurseTap, Ride, RideKind
 from reader_bridge.modes.words import RideRefused
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from card_protocol.mode_rules import LoadingRules
 from reader_bridge.amounts import format_yuan
 from reader_bridge.faults import Text
 from reader_bridge.kernels.epurse import PurseFacts
 from reader_bridge.modes import words
-from reader_bridge.modes.rules import LoadingRules
 from reader_bridge.modes.words import RideRefused
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from card_protocol.fares import TimedFare
+from card_protocol.mode_rules import ModeRules
 from reader_bridge.kernels.epurse import moment_at
 from reader_bridge.modes import words
 from reader_bridge.modes.fares import (
@@ -22,7 +23,6 @@ from reader_bridge.modes.records import (
     Written,
     find_stay,
 )
-from reader_bridge.modes.rules import ModeRules
 from reader_bridge.modes.values import Direction, Held, MobileTap, Place, PurseTap, Ride, RideKind
 from reader_bridge.modes.words import RideRefused
 

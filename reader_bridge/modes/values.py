@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from enum import StrEnum, unique
-from typing import Final
 
-from card_protocol.checks import require, require_bytes
+from card_protocol.checks import require_bytes
 from card_protocol.epurse.transactions import BALANCE_MAX_FEN, TERMINAL_BYTES
+from card_protocol.place import CODE, Direction, TerminalPlace
 from reader_bridge.faults import Text
 from reader_bridge.kernels.epurse import CappRecord, PurseFacts
-from reader_bridge.modes.rules import CODE
 
-NO_STATION: Final = "0000"
-_STATION = re.compile(r"[0-9A-F]{4}", re.ASCII)
-
-
-@unique
-class Direction(StrEnum):
-    """Which way a gate, a barrier or a dock is used."""
-
-    IN = "in"
-    OUT = "out"
+__all__ = [
+    "Direction",
+    "Held",
+    "MobileTap",
+    "Place",
+    "PurseTap",
+    "Reads",
+    "Ride",
+    "RideKind",
+    "Tap",
+]
 
 
 @unique
@@ -38,41 +37,33 @@ class RideKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
-    """The terminal's own place. `station`: 4 hexadecimal digits, as the fare table names it; the
-    car park's number at a barrier. Raises `MalformedBytes` "mode_rules_malformed".
-    """
+class Place(TerminalPlace):
+    """The terminal's place with its own number. Raises `MalformedBytes` "place_malformed"."""
 
     terminal: bytes  # 6, the SAM's terminal number
-    city: bytes  # 2, UnionPay's region code
-    operator: bytes  # 2
-    acquirer: bytes  # 8, shaped like an issuer id
-    line: bytes = bytes(2)
-    station: str = NO_STATION
-    direction: Direction | None = None
 
     def __post_init__(self) -> None:
-        sizes = {"terminal": TERMINAL_BYTES, "city": 2, "operator": 2, "acquirer": 8, "line": 2}
-        for name, size in sizes.items():
-            require_bytes(getattr(self, name), size, CODE, name)
-        require_station(self.station)
-        is_known = self.direction is None or isinstance(self.direction, Direction)
-        require(is_known, CODE, "a direction is in or out")
+        TerminalPlace.__post_init__(self)  # `super()` does not work in a class with slots
+        require_bytes(self.terminal, TERMINAL_BYTES, CODE, "terminal")
 
-    @property
-    def station_bytes(self) -> bytes:
-        return bytes.fromhex(self.station)
+    @classmethod
+    def at(cls, place: TerminalPlace, terminal: bytes) -> Place:
+        told = {each.name: getattr(place, each.name) for each in fields(place)}
+        return cls(terminal=terminal, **told)
 
 
-def require_station(station: object) -> None:
-    """Two bytes is what a journey record has room for. Raises `MalformedBytes`."""
-    is_fit = isinstance(station, str) and _STATION.fullmatch(station) is not None
-    require(is_fit, CODE, "a station is 4 hexadecimal digits, upper case")
+@dataclass(frozen=True, slots=True)
+class Reads:
+    """What of a purse a mode asks for beyond public data and balance: each costs time."""
+
+    journey: bool = False  # the newest one or, where there is none, the newest line of the log
+    rail: bool = False
+    stay: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class PurseTap:
-    """A purse as read. `facts` with history; the records as READ RECORD gave them, or None."""
+    """A purse as read, with what the mode `Reads`; records as READ RECORD gave them, or None."""
 
     facts: PurseFacts
     rail: bytes | None = None  # record 2712 of SFI 1A

@@ -36,8 +36,8 @@ class RideRefused(CardFault):
             "同站进出,请到服务台处理", "Left where it entered: go to the service desk"
         ),
         "mobile_card_not_taken": Text(
-            "本机暂不受理手机卡,请用实体卡或乘车码",
-            "Phone cards are not taken here yet: show a plastic card or a ride code",
+            "本机暂不受理手机卡,请用实体卡",
+            "Phone cards are not taken here yet: show a plastic card",
         ),
         "mobile_card_online_only": Text(
             "本机离线,暂不受理手机卡", "This terminal is offline and takes no phone cards now"

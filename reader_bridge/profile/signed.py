@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from card_protocol.errors import CodeRefused, MalformedBytes
+from card_protocol.place import TerminalPlace, place_of
 from card_protocol.signed_document import KEY_CODE, open_document
 from card_protocol.terminal_profile import (
     DOCUMENT_KIND,
@@ -35,6 +36,7 @@ class SignedProfile:
     expires_at: int
     pins: Pins = field(repr=False)  # who may sign the next one
     document: str = field(repr=False)
+    place: TerminalPlace = field(default_factory=TerminalPlace)  # zeros from an older backend
 
     @property
     def issuer_keys(self) -> IssuerKeys:
@@ -91,6 +93,7 @@ def _profile_of(claims: Mapping[str, Any], document: str, terminal_id: str) -> S
         expires_at=expires_at,
         pins=pins_of(claims["keys"]),
         document=document,
+        place=TerminalPlace() if profile.get("place") is None else place_of(profile["place"]),
     )
 
 

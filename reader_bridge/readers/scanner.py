@@ -16,6 +16,7 @@ from typing import Any, Final, Protocol
 
 from card_protocol import pay_code
 from card_protocol.errors import MalformedBytes
+from reader_bridge.codes import decode_picture_bytes
 from reader_bridge.faults import CodeFault, ReaderFault
 from reader_bridge.readers.code_kind import CodeKind, classify, clean
 from reader_bridge.readers.framing import Framer
@@ -56,7 +57,7 @@ class _Showings:
         return not is_known
 
 
-class _FramedScanner:
+class FramedScanner:
     """What reads a stream of bytes: frames, cleaning, repeats."""
 
     def __init__(self, name: str, framer: Framer, elapsed: Clock) -> None:
@@ -85,7 +86,7 @@ class _FramedScanner:
         raise NotImplementedError
 
 
-class LineScanner(_FramedScanner):
+class LineScanner(FramedScanner):
     """A scanner that types like a keyboard, each code ended by Enter.
 
     A keyboard writes text: a ride code arrives here as ISO-8859-1 text, if at all.
@@ -113,7 +114,7 @@ class LineScanner(_FramedScanner):
         self._framer.feed(chunk)
 
 
-class SerialScanner(_FramedScanner):
+class SerialScanner(FramedScanner):
     """A scanner at a serial line or a USB line that looks like one; opened again when it broke.
 
     Takes binary codes as they are if the scanner is set to send bytes unchanged.
@@ -223,11 +224,7 @@ def decode_payloads(picture: bytes) -> tuple[bytes, ...]:
 
     Raises CodeFault, ReaderFault(driver_missing).
     """
-    try:  # only cameras need zxing-cpp and Pillow
-        codes = importlib.import_module("reader_bridge.codes")
-    except ImportError:
-        raise ReaderFault("driver_missing", driver="zxing-cpp") from None
-    return tuple(clean(payload) for payload in codes.decode_picture_bytes(picture))
+    return tuple(clean(payload) for payload in decode_picture_bytes(picture))
 
 
 def pick(payloads: tuple[bytes, ...]) -> bytes | None:

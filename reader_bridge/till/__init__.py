@@ -17,6 +17,7 @@ from reader_bridge.till.model import (
     advance,
 )
 from reader_bridge.till.ports import Acceptor, Events
+from reader_bridge.till.post import Post
 from reader_bridge.till.service import Standing, Till, Timings
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "Acceptor",
     "CardShown",
     "Events",
+    "Post",
     "Result",
     "ResultState",
     "Screen",

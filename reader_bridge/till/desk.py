@@ -7,7 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from reader_bridge.acceptance.order import OrderKind
 from reader_bridge.faults import Text
+from reader_bridge.loads.values import Funding
 from reader_bridge.till.faults import MESSAGES
 from reader_bridge.till.model import (
     BALANCE_UNKNOWN,
@@ -33,6 +35,9 @@ class Timings:
     again_seconds: float = 120.0
     done_seconds: float = 10.0
     look_seconds: float = 0.25
+    standing_pause_seconds: float = 0.3  # between two orders that nobody pressed a key for
+    standing_again_seconds: float = 15.0  # others wait behind the card that left
+    standing_done_seconds: float = 3.0
 
 
 class Desk:
@@ -47,6 +52,7 @@ class Desk:
         self.is_closed = False
         self._elapsed, self._timings = elapsed, timings
         self._done_until = 0.0
+        self.may_stand_at = 0.0  # of the clock's `elapsed`
 
     def start(self, active: Active) -> Result:
         """Shows the order and waits for a card; the caller made sure that nobody is served."""
@@ -55,14 +61,17 @@ class Desk:
             self.screen.stage, StageEvent.RESUME if active.is_torn else StageEvent.START
         )
         order, full = active.order, active.full_fare_fen
-        code = "show_same_card" if active.is_torn else "show_card"
+        amount_fen = order.amount_fen
+        if amount_fen is None and active.post is not None:
+            amount_fen = active.post.fare_fen
+        code = _code_of(active)
         self._put(
             Screen(
                 stage=stage,
                 order=order,
-                amount_fen=order.amount_fen,
+                amount_fen=amount_fen,
                 full_fare_fen=full,
-                concession_fen=_concession(full, order.amount_fen),
+                concession_fen=_concession(full, amount_fen),
                 code=code,
                 message=MESSAGES[code],
                 signal=Signal.AGAIN if active.is_torn else Signal.NONE,
@@ -96,8 +105,12 @@ class Desk:
     def finish(self, result: Result, event: StageEvent = StageEvent.FINISH) -> Result:
         """The order is over: kept, shown, and room for the next."""
         self.results.keep(result)
-        self.active = None
-        self._done_until = self._elapsed() + self._timings.done_seconds
+        active, self.active = self.active, None
+        now, timings = self._elapsed(), self._timings
+        is_standing = active is not None and active.is_standing
+        shown_seconds = timings.standing_done_seconds if is_standing else timings.done_seconds
+        self._done_until, self.may_stand_at = now + shown_seconds, now
+        self.may_stand_at += timings.standing_pause_seconds
         receipt = result.receipt
         known = receipt.balance_fen if receipt is not None else None
         changes: dict[str, Any] = {"signal": result.signal, "receipt": receipt}
@@ -128,9 +141,19 @@ class Desk:
             return
         is_late = active.deadline is not None and now >= active.deadline
         if is_late and self.screen.stage is Stage.AGAIN:
-            self.end(active, ResultState.UNKNOWN, "torn_left", StageEvent.EXPIRE)
+            self.end(active, ResultState.UNKNOWN, left_code(active), StageEvent.EXPIRE)
         elif is_late and self.screen.stage is Stage.WAITING:
             self.end(active, ResultState.TIMED_OUT, "timed_out", StageEvent.EXPIRE)
+
+    def withdraw(self) -> bool:
+        """A standing order that no card has come for gives way; False when there is none."""
+        active = self.active
+        is_free = active is not None and active.is_standing and not active.is_served
+        if not is_free or self.screen.stage is not Stage.WAITING:
+            return False
+        self.active = None
+        self.clear()
+        return True
 
     def clear(self) -> None:
         """Back to the empty screen."""
@@ -152,6 +175,20 @@ class Desk:
     def _put(self, screen: Screen) -> None:
         self.screen = replace(screen, version=self.screen.version + 1)
         self.changed.notify_all()
+
+
+def left_code(active: Active) -> str:
+    """What is said when the card of a torn order does not come back."""
+    return "load_left" if active.order.kind is OrderKind.LOAD else "torn_left"
+
+
+def _code_of(active: Active) -> str:
+    """The sentence an order begins with."""
+    if active.is_torn:
+        return "show_same_card"
+    if active.order.kind is OrderKind.LOAD:
+        return "show_payer" if active.order.funding is Funding.WALLET else "show_purse"
+    return "show_tap" if active.is_standing else "show_card"
 
 
 def _concession(full_fare_fen: int | None, amount_fen: int | None) -> int | None:

@@ -21,6 +21,9 @@ class TillFault(TerminalFault):
             "单号 {reference} 可能已扣款,不能取消;请等待结果,必要时冲正",
             "{reference} may be charged already: wait for the result, then reverse it if need be",
         ),
+        "pin_not_wanted": Text(
+            "单号 {reference} 现在不需要卡密码", "{reference} does not ask for a card's PIN now"
+        ),
         "full_fare_malformed": Text(
             "原价应不低于实收金额", "A full fare is at least the amount to pay"
         ),
@@ -30,6 +33,21 @@ class TillFault(TerminalFault):
 MESSAGES: Final[Mapping[str, Text]] = {
     "ready": Text("请输入金额", "Enter an amount"),
     "show_card": Text("请刷卡或出示付款码", "Hold a card or phone to the reader, or show a code"),
+    "show_tap": Text("请刷卡", "Please tap"),
+    "show_purse": Text(
+        "请将要充值的卡靠近并保持不动", "Hold the card to be loaded, and hold still"
+    ),
+    "show_payer": Text("请出示付款码或手机卡付款", "Show a pay code or a phone card that pays"),
+    "pin_taken": Text(
+        "请将同一张卡再次靠近并保持不动", "Hold the same card to the reader again, and hold still"
+    ),
+    "loaded": Text("圈存成功", "Loaded"),
+    "load_returned": Text("未写入卡片,款项退回", "Not loaded: the money goes back"),
+    "load_left": Text(
+        "圈存未完成,款项已付:请勿重复充值。同一张卡再次出示时自动补完或退回",
+        "Paid, not finished: do not load again. The same card, here or at its next load anywhere,"
+        " finishes it or gets the money back",
+    ),
     "show_same_card": Text(
         "交易未完成,请将同一张卡重新靠近并保持不动",
         "Not finished: hold the same card to the reader again",

@@ -43,6 +43,7 @@ FLOW: Final[Mapping[tuple[Stage, StageEvent], Stage]] = {
     (Stage.DONE, StageEvent.START): Stage.WAITING,
     (Stage.DONE, StageEvent.RESUME): Stage.AGAIN,
     (Stage.DONE, StageEvent.CLEAR): Stage.IDLE,
+    (Stage.WAITING, StageEvent.CLEAR): Stage.IDLE,  # a standing order gives way
     (Stage.WAITING, StageEvent.PRESENT): Stage.READING,
     (Stage.WAITING, StageEvent.CANCEL): Stage.DONE,
     (Stage.WAITING, StageEvent.EXPIRE): Stage.DONE,
@@ -115,6 +116,8 @@ class ResultState(Enum):
     OPEN = "open"
     PAID = "paid"
     READ = "read"  # a balance
+    LOADED = "loaded"  # the money is on the card
+    RETURNED = "returned"  # it is not, and goes back
     REFUSED = "refused"
     REVERSED = "reversed"
     UNKNOWN = "unknown"  # money may have moved: ask again
@@ -129,6 +132,8 @@ SIGNALS: Final[Mapping[ResultState, Signal]] = {
     ResultState.OPEN: Signal.NONE,
     ResultState.PAID: Signal.OK,
     ResultState.READ: Signal.OK,
+    ResultState.LOADED: Signal.OK,
+    ResultState.RETURNED: Signal.NO,
     ResultState.REFUSED: Signal.NO,
     ResultState.REVERSED: Signal.NO,
     ResultState.UNKNOWN: Signal.AGAIN,
@@ -160,6 +165,10 @@ _STATES: Final[Mapping[str, ResultState]] = {
     "captured": ResultState.PAID,
     "accepted": ResultState.PAID,
     "posted": ResultState.PAID,
+    "passed": ResultState.PAID,  # nothing to pay, or paid a moment ago: green
+    "held": ResultState.REFUSED,  # the same card again at a gate: it stays shut
+    "loaded": ResultState.LOADED,
+    "returned": ResultState.RETURNED,
     "refused": ResultState.REFUSED,
     "reversed": ResultState.REVERSED,
     "dropped": ResultState.FAILED,  # torn, and the card proved that it did not pay
@@ -167,6 +176,8 @@ _STATES: Final[Mapping[str, ResultState]] = {
 _CODES: Final[Mapping[ResultState, str]] = {
     ResultState.PAID: "paid",
     ResultState.READ: "balance_read",
+    ResultState.LOADED: "loaded",
+    ResultState.RETURNED: "load_returned",
     ResultState.REFUSED: "refused",
     ResultState.REVERSED: "reversed",
     ResultState.UNKNOWN: "outcome_unknown",
@@ -191,4 +202,6 @@ def result_of(
     message = messages[code]
     if refusal is not None and state is ResultState.REFUSED:
         code, message = refusal.code, refusal.text
+    elif receipt.told is not None:  # what a ride cost, "go in", "paid already"
+        message = receipt.told
     return Result(order, state, code, message, receipt, full_fare_fen)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from reader_bridge.acceptance.order import Order
 from reader_bridge.faults import Fault, TerminalFault, Text
 from reader_bridge.till.channel import Gate
 from reader_bridge.till.model import RESTARTABLE, Result, ResultState
+from reader_bridge.till.post import Post
 
 RESULTS_MAX: Final = 200
 
@@ -24,6 +25,17 @@ class Active:
     is_torn: bool = False
     gate: Gate = field(default_factory=Gate)
     is_served: bool = False  # a card or code is with the acceptor right now
+    post: Post | None = None  # of a standing order that nobody asked for
+    pin: bytes | None = field(default=None, repr=False)  # of the next tap, and of no other
+
+    @property
+    def is_standing(self) -> bool:
+        return self.post is not None
+
+    def take_order(self) -> Order:
+        """The order as the acceptor gets it: with the PIN, which is forgotten here."""
+        pin, self.pin = self.pin, None
+        return self.order if pin is None else replace(self.order, pin=pin)
 
     def open_result(self, code: str, message: Text) -> Result:
         return Result(self.order, ResultState.OPEN, code, message, None, self.full_fare_fen)
@@ -50,7 +62,7 @@ class Results:
 
 def require_same(known: Order, wanted: Order) -> None:
     """Raises TerminalFault(reference_used_differently) that names the field."""
-    for name in ("kind", "amount_fen"):
+    for name in ("kind", "amount_fen", "funding"):
         if getattr(known, name) != getattr(wanted, name):
             raise TerminalFault(
                 "reference_used_differently",

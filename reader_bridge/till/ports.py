@@ -8,6 +8,7 @@ from reader_bridge.acceptance.order import Order
 from reader_bridge.readers.event_values import Event
 from reader_bridge.readers.port import CardChannel
 from reader_bridge.receipt import Receipt
+from reader_bridge.till.post import Post
 
 
 class Acceptor(Protocol):
@@ -24,6 +25,9 @@ class Acceptor(Protocol):
 
     def ask_again(self, register_reference: str) -> Receipt:
         """How the sale stands. Raises TerminalFault(sale_unknown)."""
+
+    def post(self) -> Post:
+        """What kind of place this is now; answers at once. A standing one re-arms itself."""
 
     def refund(
         self,

@@ -16,18 +16,22 @@ from reader_bridge.acceptance.order import Order, OrderKind
 from reader_bridge.amounts import require_amount
 from reader_bridge.clock import Clock
 from reader_bridge.faults import TerminalFault
+from reader_bridge.loads.values import TO_TELL, Funding
 from reader_bridge.receipt import Receipt
-from reader_bridge.till.desk import Desk, Timings
+from reader_bridge.till.desk import Desk, Timings, left_code
 from reader_bridge.till.faults import MESSAGES, TillFault
 from reader_bridge.till.model import TORN, Result, ResultState, Screen, result_of
 from reader_bridge.till.orders import Active, is_final, require_same
 from reader_bridge.till.ports import Acceptor, Events
+from reader_bridge.till.post import Post
 from reader_bridge.till.worker import Worker
 
 __all__ = ["Standing", "Till", "Timings"]
 
 CLOSE_SECONDS: Final = 90.0  # longer than a tap and its wait for the backend
 WAIT_SECONDS_MAX: Final = 60.0
+STANDING_PREFIX: Final = "tap"
+PIN_WANTED: Final = frozenset({"load_pin_wanted", "load_pin_wrong"})
 _REFERENCE = re.compile(r"[!-~\u0080-\uffff]{1,64}")
 
 
@@ -66,9 +70,7 @@ class Till:
         self._starting = threading.Lock()  # one start at a time: it may ask the journal
         self._moving = threading.Lock()  # one refund or reversal at a time
         self._desk = Desk(clock.elapsed, self._timings)
-        self._worker = Worker(
-            self._desk, acceptor, reader_set, self._timings, self._stand if standing else None
-        )
+        self._worker = Worker(self._desk, acceptor, reader_set, self._timings, self._stand)
         self._worker.start()
 
     def __enter__(self) -> Till:
@@ -107,6 +109,31 @@ class Till:
         chosen = reference or str(TypeID(prefix="bal"))
         return self._start(Order(OrderKind.BALANCE, require_reference(chosen)), None)
 
+    def start_load(self, reference: str, amount_fen: int, funding: Funding) -> Result:
+        """Money onto the next purse: `wallet` first waits for who pays. Faults as `start_sale`."""
+        amount_fen = require_amount(amount_fen)
+        order = Order(OrderKind.LOAD, require_reference(reference), amount_fen, funding=funding)
+        return self._start(order, None)
+
+    def give_pin(self, reference: str, pin: bytes) -> Result:
+        """The card's PIN (BCD) for the next tap of this load; kept in memory until then only.
+
+        Raises TillFault(pin_not_wanted), TerminalFault(sale_unknown).
+        """
+        desk = self._desk
+        with desk.changed:
+            active = desk.active
+            if active is None or active.order.reference != reference:
+                if desk.results.find(reference) is None:
+                    raise TerminalFault("sale_unknown", reference=reference)
+                raise TillFault("pin_not_wanted", reference=reference)
+            if desk.screen.code not in PIN_WANTED or active.is_served:
+                raise TillFault("pin_not_wanted", reference=reference)
+            active.pin = pin
+            active.deadline = desk.now() + self._timings.again_seconds
+            desk.tell("pin_taken", MESSAGES["pin_taken"])
+            return active.open_result("pin_taken", MESSAGES["pin_taken"])
+
     def cancel(self, reference: str) -> Result:
         """Ends an order. Asked again, it is the same answer.
 
@@ -121,7 +148,7 @@ class Till:
             if active is None or active.order.reference != reference:
                 return _require_cancelled(reference, desk.results.find(reference))
             if active.is_torn and not active.is_served:
-                return desk.end(active, ResultState.UNKNOWN, "torn_left")
+                return desk.end(active, ResultState.UNKNOWN, left_code(active))
             if active.is_torn or (active.is_served and not active.gate.cancel()):
                 raise TillFault("cancel_too_late", reference=reference)
             return desk.end(active, ResultState.CANCELLED, "cancelled")
@@ -180,6 +207,10 @@ class Till:
     def is_closed(self) -> bool:
         return self._desk.is_closed
 
+    def post(self) -> Post:
+        """What kind of place this is."""
+        return self._acceptor.post()
+
     def screen(self) -> Screen:
         with self._desk.changed:
             return self._desk.screen
@@ -205,7 +236,7 @@ class Till:
                 require_same(known.order, order)
                 return known
             is_torn = False
-            if order.kind is OrderKind.SALE and (earlier := self._ask(order)) is not None:
+            if order.kind is not OrderKind.BALANCE and (earlier := self._ask(order)) is not None:
                 is_torn = earlier.outcome.value == TORN
                 if earlier.outcome.value not in _UNFINISHED:
                     return self._keep(order, earlier)
@@ -216,15 +247,21 @@ class Till:
         """With the lock held."""
         if self._desk.is_closed:
             raise TillFault("till_closed")
-        if self._desk.active is not None:
+        if self._desk.active is not None and not self._desk.withdraw():
             raise TillFault("till_busy", reference=self._desk.active.order.reference)
         wait = self._timings.again_seconds if is_torn else self._timings.show_card_seconds
         return self._desk.start(Active(order, full_fare_fen, self._clock.elapsed() + wait, is_torn))
 
     def _stand(self) -> Active | None:
         """The standing order's next, for the worker; with the lock held."""
-        if self._standing is None or self._desk.is_closed:
+        if self._desk.is_closed:
             return None
+        if self._standing is None:
+            post = self._acceptor.post()
+            if not post.is_standing:
+                return None
+            order = Order(OrderKind.SALE, str(TypeID(prefix=STANDING_PREFIX)))
+            return Active(order, None, None, post=post)
         standing = self._standing
         order = Order(OrderKind.SALE, standing.next_reference(), standing.amount_fen)
         return Active(order, standing.full_fare_fen, None)
@@ -270,13 +307,19 @@ def require_reference(reference: str) -> str:
 
 
 def _may_have_changed(result: Result) -> bool:
-    """Whether the journal may know more: an outcome not known, or a sale accepted offline."""
+    """Whether the journal may know more: an outcome not known, a sale accepted offline, a load
+    whose word was on its way."""
     if result.state is ResultState.UNKNOWN:
         return True
-    return result.receipt is not None and result.receipt.outcome.value == "accepted"
+    receipt = result.receipt
+    if receipt is not None and receipt.load is not None:
+        return receipt.load.stage in TO_TELL
+    return receipt is not None and receipt.outcome.value == "accepted"
 
 
 def _sale_of(reference: str, receipt: Receipt) -> Order:
+    if receipt.load is not None:
+        return Order(OrderKind.LOAD, reference, receipt.amount_fen, funding=receipt.load.funding)
     return Order(OrderKind.SALE, reference, receipt.amount_fen)
 
 

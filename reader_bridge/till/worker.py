@@ -9,6 +9,7 @@ from typing import Final
 
 from reader_bridge.backend_client import Refused, Unreachable
 from reader_bridge.faults import Fault, ReaderFault
+from reader_bridge.loads.faults import LoadPause
 from reader_bridge.readers.event_values import (
     CardArrived,
     CardUnread,
@@ -40,6 +41,7 @@ _log = logging.getLogger(__name__)
 
 # Reader faults after which the same card has to come back: money may have moved.
 TORN_CODES: Final = frozenset({"debit_unknown", "credit_unknown"})
+STEPS: Final = frozenset({"load_show_purse", "load_pin_wanted"})  # nothing went wrong
 OPEN_STAGES: Final = frozenset({Stage.WAITING, Stage.AGAIN})
 
 
@@ -52,7 +54,7 @@ class Worker:
         acceptor: Acceptor,
         events: Events,
         timings: Timings,
-        stand: Callable[[], Active | None] | None,
+        stand: Callable[[], Active | None],
     ) -> None:
         self._desk, self._acceptor, self._events = desk, acceptor, events
         self._timings, self._stand = timings, stand
@@ -80,7 +82,8 @@ class Worker:
     def _turn(self) -> None:
         with self._desk.changed:
             self._desk.expire()
-            if self._stand is not None and self._desk.screen.stage is Stage.IDLE:
+            self._follow_post()
+            if self._desk.screen.stage is Stage.IDLE:
                 self._begin_standing()
         event = self._events.next_event(self._timings.look_seconds)
         if event is not None:
@@ -109,7 +112,7 @@ class Worker:
             if active is not None:
                 self._serve(
                     active,
-                    lambda: self._acceptor.tap(active.order, watched, reader_name),
+                    lambda: self._acceptor.tap(active.take_order(), watched, reader_name),
                     lambda: self._note(reader_name, watched.aid),
                 )
         finally:
@@ -127,9 +130,11 @@ class Worker:
     def _begin(self, shown: CardShown, gate: Gate) -> Active | None:
         """The order that this card or code is for, now being read; None when there is none."""
         desk = self._desk
+        if desk.active is None and (left := desk.may_stand_at - desk.now()) > 0:
+            self._stopping.wait(min(left, self._timings.standing_pause_seconds))
         with desk.changed:
             desk.expire()
-            if self._stand is not None and desk.screen.stage in {Stage.DONE, Stage.IDLE}:
+            if desk.screen.stage in {Stage.DONE, Stage.IDLE}:
                 self._begin_standing()  # the next passenger need not wait for the light
             active = desk.active
             if active is None or desk.screen.stage not in OPEN_STAGES or desk.is_closed:
@@ -140,9 +145,15 @@ class Worker:
             return active
 
     def _begin_standing(self) -> None:
-        active = self._stand() if self._stand is not None else None
+        active = self._stand()
         if active is not None:
             self._desk.start(active)
+
+    def _follow_post(self) -> None:
+        """Another fare or mode came with the profile: the standing order is made anew."""
+        active = self._desk.active
+        if active is not None and active.is_standing and active.post != self._acceptor.post():
+            self._desk.withdraw()
 
     def _serve(
         self, active: Active, accept: Callable[[], Receipt], note: Callable[[], None]
@@ -210,11 +221,20 @@ class Worker:
             if desk.active is not active:
                 return  # cancelled while the card was read
             active.is_torn = active.is_torn or fault.code in TORN_CODES
-            wait = self._timings.again_seconds if active.is_torn else None
+            wait = self._again_seconds(active) if active.is_torn else None
             if wait is not None and (active.deadline is None or fault.code in TORN_CODES):
                 active.deadline = desk.now() + wait
+            is_step = isinstance(fault, LoadPause)
+            if is_step and not active.is_torn:  # all goes well: time for the next thing to show
+                active.deadline = desk.now() + self._timings.show_card_seconds
             event = StageEvent.TEAR if active.is_torn else StageEvent.LOSE
-            desk.move(event, fault.code, text_of(fault), signal=Signal.AGAIN)
+            signal = Signal.NONE if is_step and fault.code in STEPS else Signal.AGAIN
+            desk.move(event, fault.code, text_of(fault), signal=signal)
+
+    def _again_seconds(self, active: Active) -> float:
+        if active.is_standing:
+            return self._timings.standing_again_seconds
+        return self._timings.again_seconds
 
     def _failed(self, active: Active, code: str, fault: Fault) -> None:
         desk = self._desk

@@ -112,7 +112,10 @@ def test_no_reader_driver_is_one_line_and_exit_2(active, monkeypatch, command):
     monkeypatch.setattr(pcsc, "scard", None)
     words = ("sell", "--amount", "1", "--register-reference", "R1")
     code, _, err = active(*(words if command == "sell" else ("readers",)))
-    assert (code, err) == (2, "driver_missing: 未安装读卡器驱动(pyscard)\n")
+    assert (code, err) == (
+        2,
+        "driver_missing: 未安装读卡器驱动(pyscard): pip install 'city-card[bridge-pcsc]'\n",
+    )
 
 
 def test_a_wrong_code_exits_1(run, backend):

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import base64
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from card_protocol.mode_rules import ModeRules
+from card_protocol.place import Direction, TerminalPlace
 from card_protocol.signatures import Suite, compressed_point
 from reader_bridge.backend_client import Unreachable
 from reader_bridge.faults import LANGUAGES, TerminalFault
@@ -147,6 +151,36 @@ def test_a_signed_document_may_still_be_nonsense(
     with pytest.raises(TerminalFault) as fault:
         open_profile(issuer.document(**changes), pins_of(issuer.jwks()), TERMINAL_ID)
     assert fault.value.code == "profile_malformed"
+
+
+def test_a_profile_tells_rules_and_place(issuer: Issuer) -> None:
+    """Goal: an older profile has neither and is read; a place that is none spoils the profile."""
+    assert issuer.profile().place == TerminalPlace()
+    place = TerminalPlace(city=b"\x33\x10", station="0101", direction=Direction.IN)
+    issuer.terms = replace(TERMS, rules=ModeRules(again_seconds=9))
+    whole = claims_of(issuer.document())["profile"]
+    told = issuer.document(profile=whole | {"place": place.to_document()})
+    opened = open_profile(told, pins_of(issuer.jwks()), TERMINAL_ID)
+    assert (opened.place, opened.terms.rules.again_seconds) == (place, 9)
+    older = {**whole["terms"]}
+    del older["rules"]
+    opened = open_profile(
+        issuer.document(profile=whole | {"terms": older}), pins_of(issuer.jwks()), TERMINAL_ID
+    )
+    assert (opened.place, opened.terms.rules) == (TerminalPlace(), ModeRules())
+    for wrong in ({"station": 1}, {"direction": ["in"]}, "here", {"gate": "1"}):
+        with pytest.raises(TerminalFault, match="profile_malformed"):
+            open_profile(
+                issuer.document(profile=whole | {"place": wrong}),
+                pins_of(issuer.jwks()),
+                TERMINAL_ID,
+            )
+
+
+def claims_of(document: str) -> dict[str, Any]:
+    body = document.split(".")[1]
+    claims: dict[str, Any] = json.loads(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))
+    return claims
 
 
 def test_a_profile_that_forgets_who_signed_it_is_not_kept(home: Path, issuer: Issuer) -> None:

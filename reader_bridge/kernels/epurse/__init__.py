@@ -9,6 +9,7 @@ from reader_bridge.kernels.epurse.facts import (
     read_journeys,
     read_log,
     require_usable,
+    with_newest,
 )
 from reader_bridge.kernels.epurse.load import load, recover_load
 from reader_bridge.kernels.epurse.load_values import (
@@ -62,4 +63,5 @@ __all__ = [
     "recover",
     "recover_load",
     "require_usable",
+    "with_newest",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final, TypeVar
 
@@ -122,9 +122,20 @@ def read_balance(exchange: Exchange) -> int:
     return max(spendable_fen - overdraft_fen, 0)
 
 
-def read_log(exchange: Exchange) -> tuple[LogRecord, ...]:
+def with_newest(exchange: Exchange, facts: PurseFacts) -> PurseFacts:
+    """The newest journey or, where there is none, the newest line of the log: what a bus asks.
+
+    Raises CardFault or ReaderFault.
+    """
+    journeys = read_journeys(exchange, 1)
+    log = () if journeys else read_log(exchange, 1)
+    return replace(facts, journeys=journeys, log=log)
+
+
+def read_log(exchange: Exchange, records_max: int = LOG_RECORDS) -> tuple[LogRecord, ...]:
     """File 18, newest first, as far as it was ever written."""
-    return _read_all(exchange, SFI_LOG, LOG_RECORDS, LogRecord.LAYOUT.size, LogRecord.decode)
+    count = min(records_max, LOG_RECORDS)
+    return _read_all(exchange, SFI_LOG, count, LogRecord.LAYOUT.size, LogRecord.decode)
 
 
 def read_journeys(

@@ -101,7 +101,8 @@ def recover_load(
         _verify_pin(exchange, pin)
     evidence = _find_evidence(exchange, asked)
     if evidence is None or evidence.load_counter != asked.load_counter:
-        return LoadLost(intent, None if evidence is None else evidence.load_counter)
+        counter = None if evidence is None else evidence.load_counter
+        return LoadLost(intent, counter, evidence)
     host.returned(intent, evidence)
     return NotWritten(intent, evidence)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, Final, Protocol, Self
 
 from card_protocol.checks import U8_MAX, require, require_bytes, require_whole
@@ -135,10 +135,14 @@ class NotWritten:
 
 @dataclass(frozen=True, slots=True)
 class LoadLost:
-    """Undecidable here: the card has loaded again since. `counter` None: it would not tell."""
+    """Undecidable here: the card has gone on since. `counter` None: it would not tell.
+
+    `evidence`: INITIALIZE FOR LOAD anew, for a host that can tell more from its counter.
+    """
 
     intent: LoadIntent
     counter: int | None
+    evidence: LoadRequest | None = field(default=None, compare=False)
 
 
 class LoadHost(Protocol):

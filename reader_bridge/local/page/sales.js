@@ -32,12 +32,30 @@ function line(sale) {
   const amount = sale.amount_fen === null ? "" : `¥ ${yuan(sale.amount_fen)}`;
   const name = sale.state === "unknown" ? "unknownState" : sale.state;
   item.append(text("b", amount), text("span", word(name), "state"));
-  item.append(text("small", sale.state === "refused" ? said(sale.message) : sale.reference));
+  item.append(text("small", told(sale)), text("small", sale.reference, "reference"));
   if (sale.state === "paid" && sale.kind === "sale") {
     item.append(button(word("refund"), () => openRefund(sale)));
   }
   if (sale.state === "unknown") item.append(button(word("ask"), () => ask(sale.reference)));
   return item;
+}
+
+const METHODS = { tap: "phoneCard", purse: "purseCard", pay_code: "payCode", ride_code: "rideCode" };
+
+// In the shop's words: what was done and with what, or why not.
+function told(sale) {
+  const parts = sale.kind === "load" ? [word("load")] : [];
+  if (["refused", "returned", "unknown"].includes(sale.state)) return said(sale.message);
+  const method = METHODS[sale.receipt?.method];
+  if (method) parts.push(word(method));
+  const time = /T(\d\d:\d\d)/.exec(sale.receipt?.created_at ?? "");
+  if (time) parts.push(clock(sale.receipt.created_at));
+  return parts.join(" · ");
+}
+
+function clock(moment) {
+  const at = new Date(moment);
+  return [at.getHours(), at.getMinutes()].map((part) => String(part).padStart(2, "0")).join(":");
 }
 
 function text(tag, content, kind = "") {

@@ -10,11 +10,13 @@ import random
 
 import pytest
 
+from hce.ports import LimitedUseKey
 from reader_bridge import Outcome, ReaderFault
 from reader_bridge.journal import EntryState
 from tests.hce.epurse_bench import purse
 from tests.reader_bridge.acceptance.test_joined import HOSTILE, ROOMY
 from tests.reader_bridge.acceptance.world import PurseCard
+from tests.reader_bridge.support import LUK, NOW
 
 TAPS = int(os.environ.get("CITY_TAPS", "200"))
 START_FEN = 5_000_000
@@ -25,7 +27,8 @@ def test_any_order(stall, backend, kit):
     dice = random.Random(20261123)
     backend.balance_fen = START_FEN
     plastic = PurseCard(purse(balance_fen=START_FEN))
-    phone = kit.card(kit.certificate(**ROOMY))
+    enough = LimitedUseKey(index=3, version=1, value=LUK, uses_left=60_000, not_after=NOW + 86_400)
+    phone = kit.card(kit.certificate(**ROOMY), key=enough)
     paid: dict[str, int] = {}  # reference -> fen, of every sale that somebody paid for
     torn: tuple[str, int, str] | None = None
     for number in range(TAPS):
@@ -71,6 +74,8 @@ def _move_network(stall, step: int) -> None:
         stall.go_away()
     elif step < 16:
         stall.come_back()
+        issuer = stall.backend.issuer  # its clock goes on too, or profile and list grow old
+        issuer.issued_at = issuer.now = int(stall.time.unix_seconds)
     elif step < 22:
         stall.terminal.forward()
 

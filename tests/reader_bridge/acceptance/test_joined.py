@@ -219,11 +219,13 @@ def test_a_bus_does_not_wait(kit, folder, test_time):
             assert (first.outcome, first.amount_fen) == (Outcome.ACCEPTED, 200)
             assert bus.tap(PurseCard().shown(), None).balance_fen == 4_800
             assert backend.requests == []
+            test_time.forward(6)  # the same card within five seconds is the same ride
             online_only = kit.card()
             asked = bus.tap(online_only.transmit, None)
             assert asked.outcome is Outcome.CAPTURED
             assert len(backend.requests) == 1
             bus.go_away()
+            test_time.forward(6)
             assert bus.tap(kit.card().transmit, None).refusal.code == "offline_not_allowed"
 
 

@@ -20,6 +20,7 @@ from hce.card import Card
 from hce.purse_store import MemoryPurseStore
 from reader_bridge import Order, OrderKind, Receipt, Terminal
 from reader_bridge.readers.loopback import LoopbackReader
+from reader_bridge.readers.port import CardChannel
 from reader_bridge.sam.port import Sam
 from tests.hce.epurse_bench import TAC_KEY, counting_random, purse
 from tests.reader_bridge.conftest import TestTime
@@ -54,6 +55,7 @@ class OfflineBackend(FakeBackend):
         super().__init__(kit)
         self.issuer = Issuer(kit, terms=terms)
         self.rides: RideAuthorities | None = None
+        self.place: dict[str, Any] | None = None  # as an older backend: none
         self.uploaded: dict[str, dict[str, Any]] = {}
         self.activation_extra = {"profile_keys": self.issuer.jwks()}
 
@@ -64,6 +66,8 @@ class OfflineBackend(FakeBackend):
             "ride_codes": self.rides.to_document() if self.rides else None,
             "profile_version": self.issuer.version,
         }
+        if self.place is not None:
+            more["place"] = self.place
         return self.issuer.document(profile={**self.profile(), **more})
 
     def _get(self, path: str, query: dict[str, list[str]]) -> tuple[int, Any]:
@@ -155,10 +159,15 @@ class Stall:
     def order(
         self, kind: OrderKind, transmit: Transmit, amount_fen: int | None, reference: str
     ) -> Receipt:
-        channel = LoopbackReader(transmit).wait_for_card(0)
-        assert channel is not None
+        channel = self.channel(transmit)
         order = Order(kind, reference or f"T{next(self._numbers)}", amount_fen)
         return self.terminal.tap(order, channel, READER)
+
+    def channel(self, transmit: Transmit) -> CardChannel:
+        """A card in the field."""
+        channel = LoopbackReader(transmit).wait_for_card(0)
+        assert channel is not None
+        return channel
 
     def go_away(self) -> None:
         """Nobody listens where the backend was."""

@@ -20,6 +20,7 @@ def test_no_kill_loses_or_doubles_a_sale(tmp_path: Path) -> None:
     assert result.kills == KILLS
     assert result.sales >= KILLS, "tills were killed before they could sell"
     assert result.uploads > 0
+    assert result.outages > 0, "the network was always there"
 
 
 def test_the_command_ends_with_its_figures(capsys: pytest.CaptureFixture[str]) -> None:

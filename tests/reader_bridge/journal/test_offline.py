@@ -275,3 +275,21 @@ def test_the_sums_are_the_sums_in_any_order(journal, seed):
             sum(fen for _, fen in open_sales.values()),
         )
         assert (seen.card_count, seen.card_sum_fen) == (len(of_card), sum(of_card))
+
+
+def test_when_a_card_last_paid_here(journal):
+    """Goal: only what may have been charged counts, of this card, and only so far back."""
+    other = "token:8800123456789019999"
+    assert journal.find_last_sale_at(CARD, 9) is None
+    journal.accept_new(draft(1), CARD, body_of, AT)
+    journal.accept_new(draft(2), other, body_of, AT + 5)
+    assert journal.find_last_sale_at(CARD, 9) == AT
+    journal.store(draft(3), body_of, AT + 7, card_key=CARD)
+    assert journal.find_last_sale_at(CARD, 9) == AT + 7
+    answer = {"code": "insufficient_funds", "detail": "", "retryable": False, "data": {}}
+    journal.settle("pay_3", EntryState.REFUSED, answer, AT + 8)
+    journal.intend(draft(4), CARD, body_of, AT + 9)
+    assert journal.find_last_sale_at(CARD, 9) == AT
+    journal.drop("pay_4", AT + 10)
+    assert journal.find_last_sale_at(CARD, 4) == AT
+    assert journal.find_last_sale_at(CARD, 3) is None

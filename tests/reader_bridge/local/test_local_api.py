@@ -7,10 +7,21 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from card_protocol.terminal_profile import Mode
 from reader_bridge import Outcome, Receipt
 from reader_bridge.local.events import STREAMS_MAX
-from reader_bridge.till import Stage
-from tests.reader_bridge.till.support import HEADING, SOON_SECONDS, Pause, torn, wait_for_stage
+from reader_bridge.till import Post, Stage
+from tests.reader_bridge.till.support import (
+    HEADING,
+    SOON_SECONDS,
+    Pause,
+    deny,
+    loaded,
+    torn,
+    wait_for,
+    wait_for_stage,
+    wants,
+)
 
 SALE = {"reference": "R1", "amount_fen": 1250}
 PROBLEM_MEMBERS = {
@@ -260,6 +271,10 @@ def test_the_document_knows_every_route(http):
         "/v1/sales/{reference}/cancellation",
         "/v1/sales/{reference}/refunds",
         "/v1/sales/{reference}/reversal",
+        "/v1/loads",
+        "/v1/loads/{reference}",
+        "/v1/loads/{reference}/cancellation",
+        "/v1/loads/{reference}/pin",
         "/v1/balance",
         "/v1/screen",
         "/v1/events",
@@ -271,3 +286,50 @@ def test_the_document_knows_every_route(http):
         assert operation["security"]
         assert "401" in operation["responses"]
     assert "Problem" in document["components"]["schemas"]
+
+
+def test_a_load_over_http(http, shop, caplog):
+    """Goal: started once, asked for its PIN, loaded; and the PIN is in no answer and no log."""
+    shop.acceptor.accidents += [wants("load_pin_wanted"), loaded]
+    wish = {"reference": "L1", "amount_fen": 2_000, "funding": "cash"}
+    started = http.post("/v1/loads", json=wish)
+    assert (started.status_code, started.headers["Location"]) == (201, "/v1/loads/L1")
+    assert (started.json()["kind"], started.json()["code"]) == ("load", "show_purse")
+    early = http.post("/v1/loads/L1/pin", json={"pin": "918273"})
+    assert (early.status_code, early.json()["code"]) == (409, "pin_not_wanted")
+    shop.counter.insert(deny)
+    wait_for(shop.till, lambda screen: screen.code == "load_pin_wanted")
+    for bad in ("12", "12a4", "1234567890123"):
+        refused = http.post("/v1/loads/L1/pin", json={"pin": bad})
+        assert (refused.status_code, refused.json()["code"]) == (422, "fields_invalid")
+        assert bad not in refused.text.replace("{4,12}", "")
+    taken = http.post("/v1/loads/L1/pin", json={"pin": "918273"})
+    assert (taken.status_code, taken.json()["code"]) == (200, "pin_taken")
+    assert http.post("/v1/loads/nobody/pin", json={"pin": "918273"}).status_code == 404
+    shop.counter.remove()
+    shop.counter.insert(deny)
+    ended = http.get("/v1/loads/L1", params={"wait_seconds": 10}).json()
+    assert (ended["state"], ended["receipt"]["balance_fen"]) == ("loaded", 3_250)
+    assert ended["receipt"]["load"] == {
+        "load_id": "lod_1",
+        "funding": "cash",
+        "stage": "confirmed",
+        "balance_before_fen": 1_250,
+    }
+    again = http.post("/v1/loads", json=wish)
+    assert (again.status_code, again.headers["Idempotent-Replayed"]) == (200, "true")
+    other = http.post("/v1/loads", json={**wish, "funding": "wallet"})
+    assert (other.status_code, other.json()["field"]) == (409, "funding")
+    assert http.post("/v1/loads/L1/cancellation").status_code == 409
+    assert "918273" not in taken.text + caplog.text + str(ended)
+
+
+def test_the_status_says_what_kind_of_place_it_is(http, shop):
+    shop.acceptor.stands_at = Post(Mode.GATE, 300, "exit", (1_000,))
+    assert http.get("/v1/status").json()["post"] == {
+        "mode": "gate",
+        "is_standing": True,
+        "fare_fen": 300,
+        "direction": "exit",
+        "load_amounts_fen": [1_000],
+    }

@@ -297,4 +297,4 @@ def test_mobile_cards_are_refused_in_words():
 def test_a_gate_that_does_not_fit_its_table(fare, station, direction):
     with pytest.raises(MalformedBytes) as refused:
         book(Mode.GATE, fare, place(station=station, direction=direction))
-    assert refused.value.code == "mode_rules_malformed"
+    assert refused.value.code == "place_malformed"

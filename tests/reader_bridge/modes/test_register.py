@@ -18,7 +18,7 @@ from reader_bridge.modes import (
     amounts_offered,
     require_load,
 )
-from tests.reader_bridge.modes.world import NOON, Purse, book, place
+from tests.reader_bridge.modes.world import BUS_FARE, NOON, Purse, book, place
 
 ONLINE = MobileTap(is_online=True)
 
@@ -54,10 +54,12 @@ def test_a_purse_that_holds_less():
     assert refused.value.code == "purse_balance_low"
 
 
-def test_an_amount_where_it_does_not_belong_is_a_bug():
-    with pytest.raises(ValueError, match="shop"):
+def test_an_amount_is_asked_where_there_is_no_fare_and_nowhere_else():
+    with pytest.raises(TerminalFault, match="amount_missing"):
         book(Mode.SHOP, None, place()).decide(Purse().tap(), NOON)
-    with pytest.raises(ValueError, match="loading"):
+    with pytest.raises(TerminalFault, match="amount_not_asked"):
+        book(Mode.BUS, BUS_FARE, place()).decide(Purse().tap(), NOON, 100)
+    with pytest.raises(RideRefused, match="no_payment_here"):
         book(Mode.LOADING, None, place()).decide(Purse().tap(), NOON, 100)
 
 

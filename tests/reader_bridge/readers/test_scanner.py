@@ -169,7 +169,7 @@ def test_without_the_drivers(monkeypatch):
     with pytest.raises(ReaderFault) as caught:
         SerialScanner("ttyACM0").read(0.01)
     assert caught.value.text("en") == "The reader driver (pyserial) is not installed"
-    monkeypatch.setitem(sys.modules, "reader_bridge.codes", None)
+    monkeypatch.setitem(sys.modules, "zxingcpp", None)
     with pytest.raises(ReaderFault, match="zxing-cpp"):
         scanner_module.decode_payloads(b"")
 

@@ -10,12 +10,13 @@ from reader_bridge import Receipt, TerminalFault
 from reader_bridge.acceptance.order import Order, OrderKind
 from reader_bridge.clock import Clock
 from reader_bridge.faults import ReaderFault
+from reader_bridge.loads import LoadPause, LoadStage, LoadTold
 from reader_bridge.readers.event_values import CardArrived, Event
 from reader_bridge.readers.events import Pace
 from reader_bridge.readers.port import CardChannel
-from reader_bridge.receipt import Heading
+from reader_bridge.receipt import Heading, Outcome
 from reader_bridge.terminal import Terminal
-from reader_bridge.till import Screen, Stage, Till
+from reader_bridge.till import Post, Screen, Stage, Till
 
 PACE = Pace(look_seconds=0.02, held_look_seconds=0.02, pause_seconds=0.01)
 SOON_SECONDS = 10.0
@@ -45,13 +46,15 @@ class TerminalAcceptor:
 
     terminal: Terminal
     accidents: list[Accident] = field(default_factory=list)
+    code_accidents: list[Callable[[Order], Receipt | None]] = field(default_factory=list)
     taps: int = 0
+    stands_at: Post | None = None  # in place of what the profile says
 
     def tap(self, order: Order, channel: CardChannel, reader_name: str) -> Receipt:
         self.taps += 1
         if self.accidents and (receipt := self.accidents.pop(0)(order, channel)) is not None:
             return receipt
-        if order.kind is OrderKind.BALANCE or order.amount_fen is None:
+        if order.kind is not OrderKind.SALE or order.amount_fen is None:
             raise TerminalFault("profile_missing")
         return self.terminal.sell(
             order.amount_fen,
@@ -60,10 +63,15 @@ class TerminalAcceptor:
         )
 
     def code(self, order: Order, payload: bytes) -> Receipt:
+        if self.code_accidents and (receipt := self.code_accidents.pop(0)(order)) is not None:
+            return receipt
         assert order.amount_fen is not None
         return self.terminal.sell(
             order.amount_fen, register_reference=order.reference, pay_code=payload.decode()
         )
+
+    def post(self) -> Post:
+        return self.stands_at or self.terminal.post()
 
     def ask_again(self, register_reference: str) -> Receipt:
         return self.terminal.ask_again(register_reference)
@@ -89,6 +97,65 @@ def torn(order: Order, channel: CardChannel) -> None:
     channel.transmit(bytes.fromhex("805001020B0100000001010203040506 0F".replace(" ", "")))
     channel.close()
     raise ReaderFault("debit_unknown")
+
+
+def load_receipt(order: Order, stage: LoadStage) -> Receipt:
+    """What the terminal says of a load of a card with 12.50 yuan on it."""
+    assert order.amount_fen is not None
+    assert order.funding is not None
+    outcome = {LoadStage.CONFIRMED: Outcome.LOADED, LoadStage.RETURNED: Outcome.RETURNED}[stage]
+    after_fen = 1_250 + order.amount_fen if outcome is Outcome.LOADED else 1_250
+    return Receipt(
+        HEADING,
+        outcome,
+        order.amount_fen,
+        order.reference,
+        method="purse",
+        application="MOT_T_EP",
+        balance_fen=after_fen,
+        load=LoadTold("lod_1", order.funding, stage, 1_250),
+        steps=(("select_application", 1.2), ("credit", 18.4), ("confirm", 41.0)),
+    )
+
+
+def loaded(order: Order, channel: CardChannel) -> Receipt:
+    return load_receipt(order, LoadStage.CONFIRMED)
+
+
+def given_back(order: Order, channel: CardChannel) -> Receipt:
+    return load_receipt(order, LoadStage.RETURNED)
+
+
+def torn_load(order: Order, channel: CardChannel) -> None:
+    """The card leaves between CREDIT and its answer."""
+    channel.transmit(bytes.fromhex("8050000200"))
+    raise ReaderFault("credit_unknown")
+
+
+def wants(code: str) -> Accident:
+    """The load asks for something more."""
+
+    def asking(order: Order, channel: CardChannel) -> None:
+        raise LoadPause(code)
+
+    return asking
+
+
+def passed(amount_fen: int, balance_fen: int | None = None) -> Accident:
+    """A ride of this fare."""
+
+    def riding(order: Order, channel: CardChannel) -> Receipt:
+        return Receipt(
+            HEADING,
+            Outcome.ACCEPTED,
+            amount_fen,
+            order.reference,
+            method="purse",
+            application="MOT_T_EP",
+            balance_fen=balance_fen,
+        )
+
+    return riding
 
 
 def left_early(order: Order, channel: CardChannel) -> None:
