@@ -20,11 +20,11 @@ from reader_bridge.journal import Entry, Journal
 from reader_bridge.readers.loopback import LoopbackReader
 from reader_bridge.sam.pcsc import PcscSam
 from reader_bridge.sam.port import Sam
-from tools.benches import command, reader
+from tools.benches import command, disk, reader
 from tools.benches.errors import BenchFailed
 from tools.benches.reader_process import CARDS
 from tools.benches.reader_subjects import PARTS, SamOpener, TapSubject, software_sam
-from tools.benches.reader_tap import Till, tap_once
+from tools.benches.reader_tap import MetroTaps, Tapping, Till, tap_once
 from tools.benches.reader_watch import (
     CARD,
     SAM,
@@ -163,19 +163,30 @@ def slot_sam(folder: Path, watch: Watch, exits: ExitStack) -> Sam:
 
 
 @pytest.mark.parametrize(
-    ("kind", "open_sam"),
-    [("mobile_card", None), ("purse", software_sam), ("purse", slot_sam)],
-    ids=["mobile", "software", "slot"],
+    ("kind", "way"),
+    [
+        ("mobile_card", (None, tap_once)),
+        ("purse", (software_sam, tap_once)),
+        ("purse", (software_sam, MetroTaps())),
+        ("purse", (slot_sam, MetroTaps())),
+    ],
+    ids=["mobile", "bus", "software", "slot"],
 )
 def test_every_tap_is_in_the_journal_and_shared_out_whole(
-    kind: str, open_sam: SamOpener | None, deny_list: DenyList, tmp_path: Path, exits: ExitStack
+    kind: str,
+    way: tuple[SamOpener | None, Tapping],
+    deny_list: DenyList,
+    tmp_path: Path,
+    exits: ExitStack,
 ) -> None:
     counter = Counter(kind, deny_list, tmp_path, exits)
+    open_sam, counter.subject.tap = way
     sam = open_sam(tmp_path, counter.watch, exits) if open_sam else None
     seen = counter.run(replace(counter.till, sam=sam), 0.05)
     assert seen.acknowledged == seen.found > 0
     links = counter.journal.links(10_000)
-    assert {entry.draft.amount_fen for entry in links} == {FARE_FEN}
+    is_metro = isinstance(way[1], MetroTaps)
+    assert {entry.draft.amount_fen for entry in links} <= {FARE_FEN, 0 if is_metro else FARE_FEN}
     assert {entry.draft.method for entry in links} == {"purse" if sam else "tap"}
     assert not counter.journal.torn()
     (splits,) = counter.subject.splits
@@ -191,15 +202,19 @@ def test_every_tap_is_in_the_journal_and_shared_out_whole(
         assert one.times is not None
 
 
-def test_a_purse_pays_each_fare_once(deny_list: DenyList, tmp_path: Path, exits: ExitStack) -> None:
+@pytest.mark.parametrize(("tap", "fares"), [(tap_once, (1, 2, 3)), (MetroTaps(), (0, 1, 1))])
+def test_a_purse_pays_each_fare_once(
+    tap: Tapping, fares: tuple[int, ...], deny_list: DenyList, tmp_path: Path, exits: ExitStack
+) -> None:
+    """Goal: a bus takes a fare at each tap, a metro on the way out."""
     counter = Counter("purse", deny_list, tmp_path, exits)
     till = replace(counter.till, sam=software_sam(tmp_path, counter.watch, exits))
     before_fen = balance_fen(counter.card)
     greens: list[int] = []
-    for number in range(1, 4):
-        tap_once(till, counter.reader, lambda: greens.append(len(counter.journal.links(10))))
+    for number, count in enumerate(fares, start=1):
+        tap(till, counter.reader, lambda: greens.append(len(counter.journal.links(10))))
         assert greens == list(range(1, number + 1))  # the light comes after the journal
-        assert balance_fen(counter.card) == before_fen - number * FARE_FEN
+        assert balance_fen(counter.card) == before_fen - count * FARE_FEN
 
 
 def balance_fen(card: Card) -> int:
@@ -248,12 +263,41 @@ def test_a_purse_without_a_sam_ends_the_bench(
     deny_list: DenyList, tmp_path: Path, exits: ExitStack
 ) -> None:
     counter = Counter("purse", deny_list, tmp_path, exits)
-    with pytest.raises(BenchFailed, match="needs a SAM"):
+    with pytest.raises(BenchFailed, match="not taken"):
         tap_once(counter.till, counter.reader, pytest.fail)
 
 
+def test_a_tap_that_asks_the_backend_ends_the_bench(
+    deny_list: DenyList, tmp_path: Path, exits: ExitStack
+) -> None:
+    """Goal: an offline figure never holds an online sale, nor one that waited for a refusal."""
+    counter = Counter("mobile_card", deny_list, tmp_path, exits)
+    profile = counter.till.profile
+    away = replace(profile, facts=replace(profile.facts, issuer_keys={}))
+    with pytest.raises(BenchFailed, match="wanted the backend"):
+        tap_once(replace(counter.till, profile=away), counter.reader, pytest.fail)
+
+
+def test_a_bench_in_memory_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    mounts = tmp_path / "mounts"
+    mounts.write_text(f"x / ext4 rw 0 0\nx {tmp_path} tmpfs rw 0 0\n")
+    assert disk.is_in_memory(tmp_path / "bench", mounts)
+    assert not disk.is_in_memory(tmp_path.parent, mounts)
+    assert not disk.is_in_memory(tmp_path, tmp_path / "no such file")
+    monkeypatch.setattr(disk, "is_in_memory", lambda folder: True)
+    monkeypatch.setattr(reader, "RESULTS", tmp_path)
+    with pytest.raises(BenchFailed, match="in memory"):
+        reader.bench(command.Form(is_long=False, seconds=0.01, rounds=1))
+
+
 LOST = TillResult(
-    kills=20, sales=9, uploads=3, lost_answers=1, seconds=2.0, wrong=("sale 4: gone", "sale 5: two")
+    kills=20,
+    sales=9,
+    uploads=3,
+    lost_answers=1,
+    outages=2,
+    seconds=2.0,
+    wrong=("sale 4: gone", "sale 5: two"),
 )
 
 
@@ -294,6 +338,7 @@ def test_the_bench_fails_after_its_report_when_a_sale_was_lost(
     monkeypatch.setattr(reader, "MEASURED", (lambda stage: part,))
     monkeypatch.setattr(reader, "make_deny_list", lambda folder, now: DenyList())
     monkeypatch.setattr(reader, "publish", reports.append)
+    monkeypatch.setattr(disk, "is_in_memory", lambda folder: False)
     with pytest.raises(BenchFailed, match="lost") if lost else nullcontext():
         reader.bench(command.Form(is_long=False, seconds=0.01, rounds=1))
     assert [one.ratios for one in reports] == [{"lost_or_doubled": lost}]

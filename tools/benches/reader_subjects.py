@@ -24,7 +24,7 @@ from reader_bridge.sam.tally import TallyFile
 from tools.benches.card_purse import KEY_INDEX, TERMINAL
 from tools.benches.errors import BenchFailed
 from tools.benches.reader_process import CARD_SLOT, SAM_KEYS, SAM_SLOT, plugged
-from tools.benches.reader_tap import CARD_SECONDS, Till, tap_once
+from tools.benches.reader_tap import CARD_SECONDS, Tapping, Till, tap_once
 from tools.benches.reader_watch import (
     SAM,
     Split,
@@ -58,6 +58,7 @@ class TapSubject:
     deny_list: DenyList
     folder: Path
     open_sam: SamOpener | None = None
+    tap: Tapping = tap_once
     splits: list[Sequence[Split]] = field(default_factory=list)  # a sequence per round
 
     def run(self, seconds: float) -> Round:
@@ -79,13 +80,13 @@ class TapSubject:
     def repeat(self, till: Till, reader: Reader, watch: Watch, seconds: float) -> Round:
         """Taps until time is over. A tap counts when the journal holds it afterwards."""
         for _ in range(WARM_UP_TAPS):
-            tap_once(till, reader, lambda: None)
+            self.tap(till, reader, lambda: None)
         timed, splits = TimedReader(reader, watch), list[Split]()
         began_ns = watch.clock_ns()
         ends_ns = began_ns + int(seconds * 1e9)
         while watch.clock_ns() < ends_ns:
             watch.start()
-            tap_once(till, timed, watch.stop)
+            self.tap(till, timed, watch.stop)
             splits.append(watch.split())
         spent_seconds = (watch.clock_ns() - began_ns) / 1e9
         self.splits.append(splits)

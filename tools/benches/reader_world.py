@@ -11,6 +11,7 @@ from typing import Final
 from card_protocol.deny_list import KEY_NAME_BYTES, DenyList, DenyPart
 from card_protocol.fares import FlatFare
 from card_protocol.mobile_card import EPURSE_AID, MOBILE_CARD_AID, Suite
+from card_protocol.mode_rules import ModeRules
 from card_protocol.terminal_profile import Mode, OfflineLimits, ProfileTerms, RideAuthorities
 from reader_bridge.deny_list import DenyListStore
 from reader_bridge.kernels.selection import AcceptedApplication
@@ -75,6 +76,7 @@ def _terms() -> ProfileTerms:
     return ProfileTerms(
         mode=Mode.BUS,
         fare=FlatFare(FARE_FEN),
+        rules=ModeRules(again_seconds=0),  # one card, over and over
         offline=limits,
         purse_issuers=frozenset({PUBLIC.issuer}),
     )

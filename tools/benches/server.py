@@ -23,6 +23,7 @@ import psycopg
 from psycopg import sql
 
 from tools.bench import RESULTS
+from tools.benches.disk import require_on_disk
 from tools.benches.errors import BenchFailed
 
 # Both sides of every ratio run on these. Durable: a commit is on the disk before it is answered.
@@ -152,8 +153,7 @@ def scratch_folder(*, owner: str | None = None) -> Iterator[Path]:
     """A folder on a real disk for the `with`: under var/bench when `owner` can get there."""
     RESULTS.mkdir(parents=True, exist_ok=True)
     place = RESULTS if owner is None or _can_traverse(RESULTS) else Path(tempfile.gettempdir())
-    if _is_in_memory(place):
-        raise BenchFailed(f"{place} is in memory: commits there cost nothing; set TMPDIR to a disk")
+    require_on_disk(place, "set TMPDIR to a disk")
     folder = Path(tempfile.mkdtemp(prefix="city-bench-", dir=place))
     try:
         if owner is not None:
@@ -198,17 +198,3 @@ def _system_user() -> str | None:
 
 def _can_traverse(folder: Path) -> bool:
     return all(one.stat().st_mode & TRAVERSABLE for one in (folder, *folder.parents))
-
-
-def _is_in_memory(folder: Path) -> bool:
-    """Whether the folder's file system is a tmpfs, as /proc/mounts says (Linux)."""
-    mounts = Path("/proc/mounts")
-    if not mounts.exists():
-        return False
-    kinds = {
-        Path(words[1]): words[2] for words in map(str.split, mounts.read_text("utf-8").splitlines())
-    }
-    for one in (folder.resolve(), *folder.resolve().parents):
-        if one in kinds:
-            return kinds[one] in ("tmpfs", "ramfs")
-    return False

@@ -1,9 +1,10 @@
 """`python -m tools.chaos.till [--kills N] [--seed N]`: a till is killed again and again, with -9.
 
-Sales go on all the time, tapped and from purses; the network loses, cuts and doubles. At the end
-everything is uploaded, and what the customers saw is compared with what the backend charged. The
-last line: `lost_or_doubled=… kills=… sales=…`. A seed says how the weather is and how many sales
-come before each kill; which instruction a kill meets is the machine's affair.
+Sales go on all the time, tapped and from purses; the network loses, cuts and doubles, and for
+moments or seconds it is not there at all. At the end everything is uploaded, and what the customers
+saw is compared with what the backend charged. The last line: `lost_or_doubled=… kills=… sales=…`.
+A seed says how the weather is and how many sales come before each kill; which instruction a kill
+meets is the machine's affair.
 """
 
 from __future__ import annotations
@@ -69,6 +70,7 @@ class TillResult:
     sales: int
     uploads: int
     lost_answers: int
+    outages: int  # connections were refused meanwhile
     seconds: float
     wrong: tuple[str, ...]
 
@@ -76,6 +78,7 @@ class TillResult:
         return (
             f"lost_or_doubled={len(self.wrong)} kills={self.kills} sales={self.sales}"
             f" uploads={self.uploads} lost_on_the_way={self.lost_answers}"
+            f" outages={self.outages}"
             f" seconds={self.seconds:.0f}"
         )
 
@@ -127,6 +130,7 @@ def kill_tills(folder: Path, seed: int, kills: int) -> TillResult:
         sales=len(seen.green),
         uploads=backend.book.uploads,
         lost_answers=backend.book.lost,
+        outages=backend.book.outages,
         seconds=time.monotonic() - started,
         wrong=wrong,
     )
@@ -192,7 +196,7 @@ def _against_journal(folder: Path, book: Book) -> Iterator[str]:
     with closing(Journal(folder / "journal.sqlite")) as journal:
         if journal.to_upload(1) or journal.torn() or journal.aside():
             yield "the journal still waits for something"
-        chain = GENESIS
+        chain = GENESIS  # of a run of minutes nothing was forgotten
         for number, entry in enumerate(journal.links(LINKS_MAX), start=1):
             chain = next_chain(chain, entry.body)
             if (entry.link, entry.chain) != (number, chain):

@@ -1,12 +1,14 @@
 """The backend of the till's chaos run: real HTTP, bad weather, each payment id charged once.
 
-Knows of the till only what is on the wire.
+Now and then nobody listens at all: connections are refused, and those under way end. Knows of the
+till only what is on the wire.
 """
 
 from __future__ import annotations
 
 import json
 import random
+import socket
 import sys
 import threading
 from dataclasses import dataclass, field
@@ -20,6 +22,9 @@ TOKEN_SECONDS = 3600
 WEATHER = ("calm", "lost_request", "lost_answer", "cut", "reversed", "twice", "busy")
 CHANCES = (50, 12, 15, 8, 5, 5, 5)
 CONNECTION_SECONDS = 10
+PRESENT_SECONDS = (0.1, 0.8)
+AWAY_SECONDS = (0.05, 0.05, 0.3, 0.3, 3.0)  # some moments, and now and then some seconds
+POLL_SECONDS = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +48,7 @@ class Book:
     incarnations: set[str] = field(default_factory=set)
     uploads: int = 0
     lost: int = 0
+    outages: int = 0
 
     def weather(self) -> str:
         return "calm" if self.is_calm else self.dice.choices(WEATHER, CHANCES)[0]
@@ -68,9 +74,11 @@ class _Server(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, handler: type[BaseHTTPRequestHandler]) -> None:
-        super().__init__(("127.0.0.1", 0), handler)
-        self.failures: list[BaseException] = []
+    def __init__(
+        self, port: int, handler: type[BaseHTTPRequestHandler], failures: list[BaseException]
+    ) -> None:
+        super().__init__(("127.0.0.1", port), handler)
+        self.failures = failures
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         failure = sys.exc_info()[1]
@@ -83,12 +91,16 @@ class TillBackend:
 
     def __init__(self, seed: int) -> None:
         self.book, self.lock = Book(dice_for(seed, "weather")), threading.Lock()
-        self._server = _Server(_handler(self))
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
+        self._port = _held_port()
+        self.url = f"http://127.0.0.1:{self._port.getsockname()[1]}"
+        self._dice, self._ended = dice_for(seed, "outages"), threading.Event()
+        self._failures: list[BaseException] = []
+        self._is_away = True
+        self._storm = threading.Thread(target=self._blow)
 
     def __enter__(self) -> Self:
-        self._thread.start()
+        self._return()
+        self._storm.start()
         return self
 
     def __exit__(
@@ -97,14 +109,41 @@ class TillBackend:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self._ended.set()
+        self._storm.join(CONNECTION_SECONDS)
+        self._leave()
+        self._port.close()
+        if self._failures:
+            raise self._failures[0]
+
+    def _blow(self) -> None:
+        """Here and away in turn, until the weather is calm; here at the end."""
+        while not self._ended.wait(self._dice.uniform(*PRESENT_SECONDS)):
+            if self.book.is_calm:
+                return
+            self._leave()
+            with self.lock:
+                self.book.outages += 1
+            self._ended.wait(self._dice.choice(AWAY_SECONDS))
+            self._return()
+
+    def _leave(self) -> None:
+        """The port stays ours and nobody listens on it: connections are refused."""
+        self._is_away = True
         self._server.shutdown()
-        self._server.server_close()
         self._thread.join(CONNECTION_SECONDS)
-        if self._server.failures:
-            raise self._server.failures[0]
+        self._server.server_close()
+
+    def _return(self) -> None:
+        self._server = _Server(self._port.getsockname()[1], _handler(self), self._failures)
+        self._is_away = False
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(POLL_SECONDS,))
+        self._thread.start()
 
     def answer(self, path: str, body: bytes) -> tuple[int, dict[str, Any]] | None:
         """Status and document; None when the connection ends without an answer."""
+        if self._is_away:
+            return None
         if path == "/v1/token":
             return 200, {"access_token": "t", "token_type": "Bearer", "expires_in": TOKEN_SECONDS}
         document = json.loads(body)
@@ -127,6 +166,14 @@ class TillBackend:
             if word == "reversed":
                 results.reverse()
             return 200, {"results": results * 2 if word == "twice" else results}
+
+
+def _held_port() -> socket.socket:
+    """A free port of this machine, kept while nobody listens on it."""
+    held = socket.socket()
+    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    held.bind(("127.0.0.1", 0))
+    return held
 
 
 def _handler(backend: TillBackend) -> type[BaseHTTPRequestHandler]:
