@@ -20,6 +20,7 @@ from card_protocol.checks import (
     require_whole,
 )
 from card_protocol.fares import Fare, FlatFare, MatrixFare, TimedFare, fare_of
+from card_protocol.mode_rules import ModeRules, mode_rules_of
 from card_protocol.ride_certificate import ISSUER_ID_BYTES, RideSuite
 from card_protocol.signatures import require_compressed_point
 
@@ -108,6 +109,7 @@ class ProfileTerms:
     valid_seconds: int = 86_400  # of a signed profile
     deny_list_age_max_seconds: int = 86_400
     purse_issuers: frozenset[bytes] = frozenset()  # 8 bytes each, of file 15
+    rules: ModeRules = field(default_factory=ModeRules)
 
     def __post_init__(self) -> None:
         forms = FARES_OF.get(self.mode, ())
@@ -118,6 +120,7 @@ class ProfileTerms:
         require(len(self.purse_issuers) <= ITEMS_MAX, CODE, "too many purse issuers")
         for issuer in self.purse_issuers:
             require_bytes(issuer, PURSE_ISSUER_BYTES, CODE, "a purse issuer")
+        require(isinstance(self.rules, ModeRules), CODE, "rules")
 
     def to_document(self) -> dict[str, Any]:
         return {
@@ -132,6 +135,7 @@ class ProfileTerms:
             "valid_seconds": self.valid_seconds,
             "deny_list_age_max_seconds": self.deny_list_age_max_seconds,
             "purse_issuers": sorted(issuer.hex() for issuer in self.purse_issuers),
+            "rules": self.rules.to_document(),
         }
 
 
@@ -171,7 +175,8 @@ class RideAuthorities:
 
 def terms_of(document: Mapping[str, Any]) -> ProfileTerms:
     """From a profile or from `city.toml`; what is left out has its default, what is unknown is
-    refused. Raises `MalformedBytes` "profile_malformed", "fare_malformed"."""
+    refused. Raises `MalformedBytes` "profile_malformed", "fare_malformed", "mode_rules_malformed".
+    """
     values = _known(document, ProfileTerms)
     readers: dict[str, Callable[[Any], Any]] = {
         "mode": lambda value: _one_of(Mode, value),
@@ -179,6 +184,7 @@ def terms_of(document: Mapping[str, Any]) -> ProfileTerms:
         "offline": lambda value: OfflineLimits(**_known(value, OfflineLimits)),
         "when_expired": _when_expired,
         "purse_issuers": lambda value: frozenset(_hex(one) for one in _list(value)),
+        "rules": mode_rules_of,
     }
     return ProfileTerms(**{name: readers.get(name, _same)(one) for name, one in values.items()})
 

@@ -14,6 +14,8 @@ from card_protocol.fares import FlatFare, MatrixFare, TimedFare
 from card_protocol.fci import parse_pdol
 from card_protocol.key_batch import SEALED_BYTES, KeyBatch
 from card_protocol.mobile_card import PDOL
+from card_protocol.mode_rules import GateRules, ModeRules
+from card_protocol.place import TerminalPlace
 from card_protocol.status import MEANINGS, StatusWord
 from card_protocol.terminal_profile import Mode, OfflineLimits, ProfileTerms, WhenExpired
 
@@ -131,6 +133,9 @@ def test_profile_tables():
         "Member": ProfileTerms,
         "Member of `offline`": OfflineLimits,
         "Member of `when_expired`": WhenExpired,
+        "Member of `rules`": ModeRules,
+        "Member of `rules.gate`": GateRules,
+        "Member of `place`": TerminalPlace,
     }
     for heading, kind in kinds.items():
         assert [row[0].strip("`") for row in rows(PROFILE, heading)] == list(
