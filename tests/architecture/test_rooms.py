@@ -53,9 +53,11 @@ MORE_ROOMS: Mapping[str, frozenset[str]] = {
     "staff": frozenset({"authenticator"}),  # who calls on the internal network: the web's port
     "cards": frozenset(
         {
+            "denials",  # which purses no terminal may take: for the deny list
             "macs",  # what the issuer's host computes for a purse, in the key service
         }
     ),
+    "transit": frozenset({"upkeep"}),  # the worker's own sweep of the deny list
     "virtual_card": frozenset(
         {
             "denials",  # which token numbers no terminal may take: for the deny list
