@@ -40,10 +40,6 @@ class RideFlow:
         if profile is None or profile.ride_codes is None or known.mode not in RIDES:
             raise CodeFault("ride_code_not_accepted")
         accepted = self._gate_of(known).check(code, sale.at)
-        ride_max_fen = accepted.part.ride_max_fen
-        if sale.amount_fen > ride_max_fen:  # above it the backend pays nobody
-            over = Refuse("offline_sale_too_large", ride_max_fen)
-            return self._desk.refusal(over.fault(), sale.amount_fen, sale.reference)
         card_key = f"token:{accepted.part.card_number}"
         last_at = sale.find_last_ride_at(self._desk.journal, card_key)
         said = sale.decided(MobileTap(is_online=False, last_ride_at=last_at))
@@ -51,6 +47,10 @@ class RideFlow:
             return self._desk.passing(sale.reference, "ride_code", None, said)
         if said.fare is not None and said.is_free:
             return self._desk.passing(sale.reference, "ride_code", None, said.fare)
+        ride_max_fen = accepted.part.ride_max_fen
+        if said.amount_fen > ride_max_fen:  # above it the backend pays nobody
+            over = Refuse("offline_sale_too_large", ride_max_fen)
+            return self._desk.refusal(over.fault(), said.amount_fen, sale.reference)
         return self._keep(said, code, card_key)
 
     def _keep(self, sale: Sale, code: bytes, card_key: str) -> Receipt:
